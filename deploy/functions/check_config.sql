@@ -1,0 +1,31 @@
+-- Deploy integrations:functions/check_config to pg
+-- requires: schemas/integrations_private
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+create function integrations_private.check_config(config jsonb)
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $function$
+begin
+  if pg_catalog.jsonb_typeof(check_config.config) is distinct from 'object'
+     or pg_catalog.octet_length(check_config.config::text) > 65536
+  then
+    raise exception 'config must be a JSON object of at most 64 KiB'
+      using errcode = '22023';
+  end if;
+end;
+$function$;
+
+alter function integrations_private.check_config(jsonb) owner to integrations_owner;
+
+comment on function integrations_private.check_config(jsonb) is
+$$Refuses a configuration that is not a JSON object, or too large. Errors: 22023.$$;
+
+revoke all on function integrations_private.check_config(jsonb) from public;
+
+commit;

@@ -1,0 +1,52 @@
+-- Deploy integrations:functions/check_kek to pg
+-- requires: functions/kek_check_value
+-- requires: tables/key_encryption_keys
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+create function integrations_private.check_kek(kek_id text, kek bytea)
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+  v_stored bytea;
+begin
+  if check_kek.kek_id is null or check_kek.kek_id !~ '[^[:space:]]'
+     or pg_catalog.char_length(check_kek.kek_id) > 200
+  then
+    raise exception 'kek_id must have 1 to 200 characters, not all blank' using errcode = '22023';
+  end if;
+
+  if kek is null or pg_catalog.octet_length(kek) <> 32 then
+    raise exception 'kek must be 32 bytes' using errcode = '22023';
+  end if;
+
+  select k.check_value into v_stored
+    from integrations_private.key_encryption_keys as k
+   where k.kek_id = check_kek.kek_id;
+
+  if v_stored <> integrations_private.kek_check_value(check_kek.kek_id, kek) then
+    raise exception 'wrong key-encryption key'
+      using errcode = 'IN303',
+            detail = pg_catalog.format('KEK %s.', check_kek.kek_id),
+            hint = 'A kek_id names one key for ever. Check which key the service holds under it.';
+  end if;
+
+  return v_stored is not null;
+end;
+$function$;
+
+alter function integrations_private.check_kek(text, bytea) owner to integrations_owner;
+
+comment on function integrations_private.check_kek(text, bytea) is
+$$Refuses a KEK that is malformed, or other than the one known by its name; returns whether the name
+is known. Errors: 22023, IN303.$$;
+
+revoke all on function integrations_private.check_kek(text, bytea) from public;
+grant execute on function integrations_private.check_kek(text, bytea) to integrations_keymaster;
+
+commit;

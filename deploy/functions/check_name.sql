@@ -1,0 +1,31 @@
+-- Deploy integrations:functions/check_name to pg
+-- requires: schemas/integrations_private
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+create function integrations_private.check_name(name text)
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $function$
+begin
+  if check_name.name !~ '[^[:space:]]' or pg_catalog.char_length(check_name.name) > 200
+     or check_name.name is null
+  then
+    raise exception 'name must have 1 to 200 characters, not all blank'
+      using errcode = '22023';
+  end if;
+end;
+$function$;
+
+alter function integrations_private.check_name(text) owner to integrations_owner;
+
+comment on function integrations_private.check_name(text) is
+$$Refuses a name that an instance cannot have. Errors: 22023.$$;
+
+revoke all on function integrations_private.check_name(text) from public;
+
+commit;

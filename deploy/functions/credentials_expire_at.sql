@@ -1,0 +1,43 @@
+-- Deploy integrations:functions/credentials_expire_at to pg
+-- requires: schemas/integrations_private
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+-- A value that makes no sense is none: the credentials are stored all the same, and nothing of
+-- them is echoed.
+create function integrations_private.credentials_expire_at(credentials jsonb)
+returns timestamptz
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+  v_at constant text := credentials ->> 'expires_at';
+  v_in constant text := credentials ->> 'expires_in';
+  v_now constant timestamptz := pg_catalog.clock_timestamp();
+begin
+  if v_at ~ '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$' then
+    return v_at::timestamptz;
+  elsif v_at ~ '^\d+(\.\d+)?$' then
+    return pg_catalog.to_timestamp(v_at::double precision);
+  elsif v_at is null and v_in ~ '^\d+(\.\d+)?$' then
+    return v_now + pg_catalog.make_interval(secs => v_in::double precision);
+  end if;
+
+  return null;
+exception when others then
+  return null;
+end;
+$function$;
+
+alter function integrations_private.credentials_expire_at(jsonb) owner to integrations_owner;
+
+comment on function integrations_private.credentials_expire_at(jsonb) is
+$$When credentials expire: expires_at (RFC 3339 or epoch seconds), else now plus expires_in seconds,
+else NULL; NULL for a bad value.$$;
+
+revoke all on function integrations_private.credentials_expire_at(jsonb) from public;
+
+commit;

@@ -1,0 +1,103 @@
+-- Deploy integrations:functions/get_credentials to pg
+-- requires: tables/integration_instances
+-- requires: tables/tenant_keys
+-- requires: policies/integration_instances
+-- requires: policies/tenant_keys
+-- requires: functions/require_tenant
+-- requires: functions/require_usable
+-- requires: functions/opened_key
+-- requires: functions/open_credentials
+-- requires: functions/write_audit
+-- requires: functions/stamp_last_used
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+-- Loads PL/pgSQL: an ordinary deployer may only name a setting that the session knows.
+do $load$ begin end $load$;
+
+-- The audit row goes if the reader rolls back; the line in the server's log stays. Row and key are
+-- read in one statement, so that a rotation between them is not seen as damage.
+create function integrations.get_credentials(instance_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+set plpgsql.print_strict_params = off
+set debug_print_plan = off
+set debug_print_parse = off
+set debug_print_rewritten = off
+as $function$
+declare
+  v_tenant_id constant uuid := integrations_private.require_tenant();
+  v_instance record;
+  v_data_key bytea;
+  v_credentials jsonb;
+begin
+  if get_credentials.instance_id is null then
+    raise exception 'instance_id must not be null' using errcode = '22023';
+  end if;
+
+  select i.id, i.status, i.credentials, i.credentials_version, i.credentials_key_id,
+         i.last_used_at, k.state as key_state, k.check_value
+    into v_instance
+    from integrations.integration_instances as i
+         left join integrations_private.tenant_keys as k
+           on k.tenant_id = i.tenant_id and k.id = i.credentials_key_id
+   where i.tenant_id = v_tenant_id
+     and i.id = get_credentials.instance_id;
+
+  if not found then
+    raise exception 'integration instance not found'
+      using errcode = 'IN201',
+            detail = pg_catalog.format('Instance %s.', get_credentials.instance_id),
+            hint = 'Check the instance id and the tenant of the transaction.';
+  end if;
+
+  perform integrations_private.require_usable(v_instance.id, v_instance.status);
+
+  if v_instance.credentials is null then
+    raise exception 'no credentials are stored'
+      using errcode = 'IN301', detail = pg_catalog.format('Instance %s.', v_instance.id);
+  end if;
+
+  v_data_key := integrations_private.opened_key(
+    v_tenant_id, v_instance.credentials_key_id, v_instance.key_state, v_instance.check_value);
+  v_credentials := integrations_private.open_credentials(
+    v_tenant_id, v_instance.id, v_instance.credentials_key_id, v_instance.credentials_version,
+    v_data_key, v_instance.credentials);
+
+  perform integrations_private.write_audit(
+    v_tenant_id, v_instance.id, 'credentials_read',
+    pg_catalog.jsonb_build_object(
+      'version', v_instance.credentials_version, 'key', v_instance.credentials_key_id));
+
+  if v_instance.last_used_at is null
+     or v_instance.last_used_at <= pg_catalog.clock_timestamp() - interval '1 minute'
+  then
+    perform integrations_private.stamp_last_used(v_tenant_id, v_instance.id);
+  end if;
+
+  raise log 'integrations: credentials_read tenant=% instance=% version=% session_user=%',
+    v_tenant_id, v_instance.id, v_instance.credentials_version, session_user;
+
+  return v_credentials;
+end;
+$function$;
+
+alter function integrations.get_credentials(uuid) owner to integrations_owner;
+
+comment on function integrations.get_credentials(uuid) is
+$$Returns the credentials of an instance. Leaves an audit entry and a line in the server's log, and
+stamps last_used_at at most once a minute, never waiting for another transaction.
+Callable by svc_integration. Errors: 22023 null, 25006 read-only transaction, IN001 no tenant,
+IN201 not found, IN202 disabled or revoked, IN301 none stored, IN302 locked, IN303 wrong key,
+IN304 integrity check failed, IN307 key destroyed, retired or unknown.$$;
+
+revoke all on function integrations.get_credentials(uuid) from public;
+grant execute on function integrations.get_credentials(uuid) to svc_integration;
+
+commit;

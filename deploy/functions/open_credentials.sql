@@ -1,0 +1,83 @@
+-- Deploy integrations:functions/open_credentials to pg
+-- requires: functions/credentials_subkey
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+-- The MAC is checked before anything is decrypted. Every cause of failure gives the same error: a
+-- difference would tell an attacker how far a forgery came.
+create function integrations_private.open_credentials(
+  tenant_id uuid,
+  instance_id uuid,
+  key_id uuid,
+  version integer,
+  data_key bytea,
+  envelope jsonb
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+  v_ciphertext bytea;
+  v_credentials jsonb;
+begin
+  begin
+    v_ciphertext := pg_catalog.decode(envelope ->> 'ct', 'base64');
+
+    if (envelope ->> 'v')::integer = 1
+       and (envelope ->> 'key')::uuid = open_credentials.key_id
+       and (envelope ->> 'version')::integer = open_credentials.version
+       and pg_catalog.decode(envelope ->> 'mac', 'base64') = integrations_private.hmac(
+             v_ciphertext,
+             integrations_private.credentials_subkey(
+               'mac', tenant_id, instance_id, key_id, open_credentials.version, data_key))
+    then
+      v_credentials := integrations_private.decrypt_text(
+        v_ciphertext,
+        pg_catalog.encode(
+          integrations_private.credentials_subkey(
+            'enc', tenant_id, instance_id, key_id, open_credentials.version, data_key),
+          'hex'))::jsonb;
+    end if;
+  exception when others then
+    v_credentials := null;
+  end;
+
+  if v_credentials is null then
+    raise exception 'integrity check of the credentials failed'
+      using errcode = 'IN304',
+            detail = pg_catalog.format('Instance %s, key %s.', instance_id, key_id),
+            hint = 'The stored envelope was altered or moved. Store the credentials anew.';
+  end if;
+
+  return v_credentials;
+end;
+$function$;
+
+alter function integrations_private.open_credentials(uuid, uuid, uuid, integer, bytea, jsonb)
+owner to integrations_owner;
+
+comment on function integrations_private.open_credentials(
+  uuid,
+  uuid,
+  uuid,
+  integer,
+  bytea,
+  jsonb
+) is
+$$Returns the credentials in an envelope. Errors: IN304 altered, moved, or not of this version.$$;
+
+revoke all on function integrations_private.open_credentials(
+  uuid,
+  uuid,
+  uuid,
+  integer,
+  bytea,
+  jsonb
+)
+from public;
+
+commit;

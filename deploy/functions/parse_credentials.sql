@@ -1,0 +1,47 @@
+-- Deploy integrations:functions/parse_credentials to pg
+-- requires: schemas/integrations_private
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+-- The server's own error for malformed JSON quotes the malformed part, to the client and into the
+-- log. So the text is parsed here, in a block that keeps the cause to itself.
+create function integrations_private.parse_credentials(credentials text)
+returns jsonb
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+  v_credentials jsonb;
+begin
+  if parse_credentials.credentials is null then
+    raise exception 'credentials must not be null' using errcode = '22023';
+  end if;
+
+  if pg_catalog.octet_length(parse_credentials.credentials) <= 65536 then
+    begin
+      v_credentials := parse_credentials.credentials::jsonb;
+    exception when others then
+      v_credentials := null;
+    end;
+  end if;
+
+  if pg_catalog.jsonb_typeof(v_credentials) is distinct from 'object' then
+    raise exception 'credentials must be a JSON object of at most 64 KiB'
+      using errcode = 'IN305', hint = 'Text in JSON form, without U+0000.';
+  end if;
+
+  return v_credentials;
+end;
+$function$;
+
+alter function integrations_private.parse_credentials(text) owner to integrations_owner;
+
+comment on function integrations_private.parse_credentials(text) is
+$$Returns credentials as JSON. Errors: 22023 null, IN305 not a JSON object or over 64 KiB.$$;
+
+revoke all on function integrations_private.parse_credentials(text) from public;
+
+commit;

@@ -1,0 +1,88 @@
+-- Deploy integrations:functions/register_definition to pg
+-- requires: tables/integration_definitions
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+-- Loads PL/pgSQL: an ordinary deployer may only name a setting that the session knows.
+do $load$ begin end $load$;
+
+-- Until schemas are enforced, a schema that says something is refused rather than stored and
+-- ignored.
+create function integrations.register_definition(
+  name text,
+  type text,
+  version text,
+  docs_url text default null,
+  description text default null,
+  credentials_schema jsonb default '{}',
+  config_schema jsonb default '{}'
+)
+returns uuid
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+set plpgsql.print_strict_params = off
+set debug_print_plan = off
+set debug_print_parse = off
+set debug_print_rewritten = off
+as $function$
+declare
+  v_id uuid;
+begin
+  if register_definition.name is null or register_definition.type is null
+     or register_definition.version is null or register_definition.credentials_schema is null
+     or register_definition.config_schema is null
+  then
+    raise exception 'name, type, version and the schemas must not be null' using errcode = '22023';
+  end if;
+
+  if register_definition.credentials_schema <> '{}'
+     or register_definition.config_schema <> '{}'
+  then
+    raise exception 'schema is not supported'
+      using errcode = 'IN105', hint = 'Only {} is accepted until schemas are enforced.';
+  end if;
+
+  insert into integrations.integration_definitions
+    (name, type, version, docs_url, description, credentials_schema, config_schema)
+  values
+    (register_definition.name, register_definition.type, register_definition.version,
+     register_definition.docs_url, register_definition.description,
+     register_definition.credentials_schema, register_definition.config_schema)
+  returning id into v_id;
+
+  return v_id;
+exception when check_violation then
+  raise exception 'name, type, version or docs_url is not valid'
+    using errcode = '22023',
+          hint = 'name: 1 to 200 characters; type: a lower-case identifier such as oauth2;'
+                 ' version: semantic, such as 1.0.0; docs_url: an http or https address.';
+end;
+$function$;
+
+alter function integrations.register_definition(text, text, text, text, text, jsonb, jsonb)
+owner to integrations_owner;
+
+comment on function integrations.register_definition(text, text, text, text, text, jsonb, jsonb) is
+$$Registers a connector as a draft and returns its id. From here on only its status changes.
+Callable by integrations_admin. Errors: 22023 bad argument, 23505 name and version exist, IN105
+schema.$$;
+
+revoke all on function integrations.register_definition(text, text, text, text, text, jsonb, jsonb)
+from public;
+grant execute on function integrations.register_definition(
+  text,
+  text,
+  text,
+  text,
+  text,
+  jsonb,
+  jsonb
+)
+to integrations_admin;
+
+commit;

@@ -1,0 +1,92 @@
+-- Deploy integrations:functions/unlock to pg
+-- requires: functions/check_kek
+-- requires: functions/wrapping_passphrase
+-- requires: functions/data_key_check_value
+-- requires: functions/add_to_keyring
+-- requires: tables/tenant_keys
+-- requires: policies/tenant_keys
+-- requires: functions/require_tenant
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+-- Loads PL/pgSQL: an ordinary deployer may only name a setting that the session knows.
+do $load$ begin end $load$;
+
+-- Secrets stand in assignments only, never in a query or in the text of a SET statement: there
+-- they would be seen by auto_explain, debug_print_plan and pg_stat_statements.
+create function integrations.unlock(kek_id text, kek bytea)
+returns integer
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+set plpgsql.print_strict_params = off
+set debug_print_plan = off
+set debug_print_parse = off
+set debug_print_rewritten = off
+as $function$
+declare
+  v_tenant_id constant uuid := integrations_private.require_tenant();
+  v_known boolean;
+  v_key record;
+  v_data_key bytea;
+  v_keyring text := pg_catalog.current_setting('integrations.keyring', true);
+  v_count integer := 0;
+begin
+  v_known := integrations_private.check_kek(unlock.kek_id, kek);
+
+  for v_key in
+    select k.id, k.wrapped, k.check_value
+      from integrations_private.tenant_keys as k
+     where k.tenant_id = v_tenant_id
+       and k.kek_id = unlock.kek_id
+       and k.state in ('active', 'decrypt_only')
+     order by k.version
+  loop
+    begin
+      v_data_key := integrations_private.decrypt_bytes(
+        v_key.wrapped, integrations_private.wrapping_passphrase(v_tenant_id, v_key.id, kek));
+    exception when others then
+      v_data_key := null;
+    end;
+
+    if v_data_key is null or integrations_private.data_key_check_value(v_key.id, v_data_key)
+                             is distinct from v_key.check_value
+    then
+      raise exception 'integrity check of a tenant key failed'
+        using errcode = 'IN304',
+              detail = pg_catalog.format('Key %s.', v_key.id),
+              hint = 'The stored key was altered or moved. Restore it from a backup.';
+    end if;
+
+    v_keyring := integrations_private.add_to_keyring(v_keyring, v_tenant_id, v_key.id, v_data_key);
+    v_count := v_count + 1;
+  end loop;
+
+  if v_count = 0 then
+    raise exception 'no usable tenant key under this KEK'
+      using errcode = 'IN307',
+            detail = pg_catalog.format('KEK %s.', unlock.kek_id),
+            hint = 'Make one with integrations.create_tenant_key(...).';
+  end if;
+
+  v_keyring := pg_catalog.set_config('integrations.keyring', v_keyring, true);
+  return v_count;
+end;
+$function$;
+
+alter function integrations.unlock(text, bytea) owner to integrations_owner;
+
+comment on function integrations.unlock(text, bytea) is
+$$Opens the data keys of the transaction's tenant that this KEK (32 bytes) wraps, for this
+transaction only, and returns how many.
+Callable by svc_integration. Errors: 22023 bad argument, IN001 no tenant, IN303 wrong KEK, IN304 a
+stored key was altered, IN307 no key under this KEK.$$;
+
+revoke all on function integrations.unlock(text, bytea) from public;
+grant execute on function integrations.unlock(text, bytea) to svc_integration;
+
+commit;

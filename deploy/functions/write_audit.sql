@@ -1,0 +1,40 @@
+-- Deploy integrations:functions/write_audit to pg
+-- requires: tables/audit_log
+-- requires: policies/audit_log
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+-- The actor is the role that the client chose: inside a definer function current_user is its
+-- owner.
+create function integrations_private.write_audit(
+  tenant_id uuid,
+  instance_id uuid,
+  event text,
+  detail jsonb default '{}'
+)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $function$
+begin
+  insert into integrations_private.audit_log
+    (tenant_id, instance_id, event, actor, session_actor, application, detail)
+  values
+    (write_audit.tenant_id, write_audit.instance_id, write_audit.event,
+     coalesce(nullif(pg_catalog.current_setting('role'), 'none'), session_user), session_user,
+     nullif(pg_catalog.current_setting('application_name'), ''), write_audit.detail);
+end;
+$function$;
+
+alter function integrations_private.write_audit(uuid, uuid, text, jsonb)
+owner to integrations_owner;
+
+comment on function integrations_private.write_audit(uuid, uuid, text, jsonb) is
+$$Appends an entry to the audit log. detail holds ids, versions and states, never a value.$$;
+
+revoke all on function integrations_private.write_audit(uuid, uuid, text, jsonb) from public;
+
+commit;

@@ -1,0 +1,28 @@
+-- Deploy integrations:policies/tenant_keys to pg
+-- requires: tables/tenant_keys
+-- requires: functions/current_tenant
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+-- Written as a plain comparison, without a sub-select: it still is an index condition, and it also
+-- works on the shards of a Citus cluster. The owner is named because row-level security is forced
+-- on it.
+create policy tenant_all on integrations_private.tenant_keys
+as permissive for all to integrations_owner, integrations_tenant, svc_integration
+using (tenant_id = integrations.current_tenant())
+with check (tenant_id = integrations.current_tenant());
+
+comment on policy tenant_all on integrations_private.tenant_keys is
+$$A tenant's keys are there for that tenant only. Only the owner has a privilege to use it.$$;
+
+create policy keymaster_all on integrations_private.tenant_keys
+as permissive for all to integrations_keymaster
+using (true)
+with check (true);
+
+comment on policy keymaster_all on integrations_private.tenant_keys is
+$$Key maintenance works across tenants.$$;
+
+commit;

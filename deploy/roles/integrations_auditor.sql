@@ -1,0 +1,37 @@
+-- Deploy integrations:roles/integrations_auditor to pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+-- A group: auditors log in as members.
+-- Roles belong to the cluster: another database may have made this one already.
+do $role$
+declare
+  v_excess text;
+begin
+  if pg_catalog.to_regrole('integrations_auditor') is null then
+    create role integrations_auditor nologin;
+    comment on role integrations_auditor is
+$$Reads the audit trail and the non-secret metadata of all tenants.
+Created by integrations-db.$$;
+  end if;
+
+  select pg_catalog.concat_ws(' ',
+           case when r.rolsuper then 'SUPERUSER' end,
+           case when r.rolbypassrls then 'BYPASSRLS' end,
+           case when r.rolcreaterole then 'CREATEROLE' end,
+           case when r.rolcreatedb then 'CREATEDB' end)
+    into v_excess
+    from pg_catalog.pg_roles as r
+   where r.rolname = 'integrations_auditor';
+
+  if v_excess <> '' then
+    raise exception 'the existing role "integrations_auditor" is too powerful: %', v_excess
+      using errcode = 'object_not_in_prerequisite_state',
+            hint = 'Row-level security must hold for it. Take these away with ALTER ROLE.';
+  end if;
+end
+$role$;
+
+commit;

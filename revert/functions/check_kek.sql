@@ -1,0 +1,9 @@
+-- Revert integrations:functions/check_kek from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop function integrations_private.check_kek(text, bytea);
+
+commit;

@@ -1,0 +1,9 @@
+-- Revert integrations:functions/create_instance from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop function integrations.create_instance(uuid, text, jsonb);
+
+commit;

@@ -1,0 +1,9 @@
+-- Revert integrations:functions/create_tenant_key from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop function integrations.create_tenant_key(text, bytea);
+
+commit;

@@ -1,0 +1,9 @@
+-- Revert integrations:functions/kek_check_value from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop function integrations_private.kek_check_value(text, bytea);
+
+commit;

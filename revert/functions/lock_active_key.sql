@@ -1,0 +1,9 @@
+-- Revert integrations:functions/lock_active_key from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop function integrations_private.lock_active_key(uuid);
+
+commit;

@@ -1,0 +1,9 @@
+-- Revert integrations:functions/open_credentials from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop function integrations_private.open_credentials(uuid, uuid, uuid, integer, bytea, jsonb);
+
+commit;

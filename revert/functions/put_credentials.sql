@@ -1,0 +1,9 @@
+-- Revert integrations:functions/put_credentials from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop function integrations.put_credentials(uuid, text, integer);
+
+commit;

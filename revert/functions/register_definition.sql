@@ -1,0 +1,9 @@
+-- Revert integrations:functions/register_definition from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop function integrations.register_definition(text, text, text, text, text, jsonb, jsonb);
+
+commit;

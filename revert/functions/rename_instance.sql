@@ -1,0 +1,9 @@
+-- Revert integrations:functions/rename_instance from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop function integrations.rename_instance(uuid, text);
+
+commit;

@@ -1,0 +1,9 @@
+-- Revert integrations:functions/require_usable from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop function integrations_private.require_usable(uuid, integrations.integration_instance_status);
+
+commit;

@@ -1,0 +1,9 @@
+-- Revert integrations:functions/set_definition_status from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop function integrations.set_definition_status(uuid, integrations.integration_definition_status);
+
+commit;

@@ -1,0 +1,13 @@
+-- Revert integrations:functions/set_instance_status from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop function integrations.set_instance_status(
+  uuid,
+  integrations.integration_instance_status,
+  text
+);
+
+commit;

@@ -1,0 +1,9 @@
+-- Revert integrations:functions/set_tenant from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop function integrations.set_tenant(uuid);
+
+commit;

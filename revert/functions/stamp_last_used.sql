@@ -1,0 +1,9 @@
+-- Revert integrations:functions/stamp_last_used from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop function integrations_private.stamp_last_used(uuid, uuid);
+
+commit;

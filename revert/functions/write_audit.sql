@@ -1,0 +1,9 @@
+-- Revert integrations:functions/write_audit from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop function integrations_private.write_audit(uuid, uuid, text, jsonb);
+
+commit;

@@ -1,0 +1,9 @@
+-- Revert integrations:grants/integrations_admin from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+revoke select on integrations.integration_definitions from integrations_admin;
+
+commit;

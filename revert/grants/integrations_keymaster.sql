@@ -1,0 +1,17 @@
+-- Revert integrations:grants/integrations_keymaster from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+revoke select (
+  tenant_id,
+  id,
+  status,
+  credentials_key_id,
+  credentials_version,
+  credentials_expire_at
+) on integrations.integration_instances from integrations_keymaster;
+revoke select on integrations_private.tenant_keys from integrations_keymaster;
+
+commit;

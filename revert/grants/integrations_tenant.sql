@@ -1,0 +1,25 @@
+-- Revert integrations:grants/integrations_tenant from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+revoke select on integrations.integration_definitions from integrations_tenant;
+revoke select (
+  tenant_id,
+  id,
+  integration_id,
+  name,
+  status,
+  status_reason,
+  credentials_version,
+  credentials_key_id,
+  credentials_expire_at,
+  config,
+  last_used_at,
+  last_connected_at,
+  created_at,
+  updated_at
+) on integrations.integration_instances from integrations_tenant;
+
+commit;

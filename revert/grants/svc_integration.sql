@@ -1,0 +1,26 @@
+-- Revert integrations:grants/svc_integration from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+revoke select on integrations.integration_definitions from svc_integration;
+revoke select (
+  tenant_id,
+  id,
+  integration_id,
+  name,
+  status,
+  status_reason,
+  credentials,
+  credentials_version,
+  credentials_key_id,
+  credentials_expire_at,
+  config,
+  last_used_at,
+  last_connected_at,
+  created_at,
+  updated_at
+) on integrations.integration_instances from svc_integration;
+
+commit;

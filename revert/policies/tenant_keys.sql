@@ -1,0 +1,10 @@
+-- Revert integrations:policies/tenant_keys from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop policy keymaster_all on integrations_private.tenant_keys;
+drop policy tenant_all on integrations_private.tenant_keys;
+
+commit;

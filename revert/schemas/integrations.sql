@@ -1,0 +1,9 @@
+-- Revert integrations:schemas/integrations from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop schema integrations;
+
+commit;

@@ -1,0 +1,9 @@
+-- Revert integrations:tables/audit_log from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop table integrations_private.audit_log;
+
+commit;

@@ -1,0 +1,9 @@
+-- Revert integrations:tables/integration_definitions from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop table integrations.integration_definitions;
+
+commit;

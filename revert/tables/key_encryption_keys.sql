@@ -1,0 +1,9 @@
+-- Revert integrations:tables/key_encryption_keys from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop table integrations_private.key_encryption_keys;
+
+commit;

@@ -1,0 +1,9 @@
+-- Revert integrations:types/integration_definition_status from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop type integrations.integration_definition_status;
+
+commit;

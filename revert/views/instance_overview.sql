@@ -1,0 +1,9 @@
+-- Revert integrations:views/instance_overview from pg
+
+begin;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop view integrations.instance_overview;
+
+commit;

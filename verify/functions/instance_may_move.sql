@@ -1,0 +1,45 @@
+-- Verify integrations:functions/instance_may_move on pg
+
+begin;
+set local search_path = pg_catalog, pg_temp;
+
+do $verify$
+begin
+  if (
+    select not p.prosecdef
+           and pg_catalog.pg_get_function_arguments(p.oid)
+               = 'old_status integrations.integration_instance_status, '
+               || 'new_status integrations.integration_instance_status'
+           and pg_catalog.pg_get_function_result(p.oid) = 'boolean'
+           and p.provolatile = 'i'
+           and p.proowner = pg_catalog.to_regrole('integrations_owner')
+           and p.proconfig is null
+           and pg_catalog.obj_description(p.oid, 'pg_proc') is not null
+      from pg_catalog.pg_proc as p
+     where p.oid = pg_catalog.to_regprocedure(
+             'integrations_private.instance_may_move('
+             || 'integrations.integration_instance_status, '
+             || 'integrations.integration_instance_status)')
+  ) is not true then
+    raise exception 'verify functions/instance_may_move: missing, or differs in its definition';
+  end if;
+
+  -- Of PUBLIC and the package's roles exactly these may call it.
+  if (
+    select pg_catalog.array_agg(r.role order by r.role)
+      from pg_catalog.pg_proc as p
+           cross join lateral pg_catalog.aclexplode(
+             coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) as a
+           cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
+     where p.oid = pg_catalog.to_regprocedure(
+             'integrations_private.instance_may_move('
+             || 'integrations.integration_instance_status, '
+             || 'integrations.integration_instance_status)')
+       and r.role similar to '-|integrations\_%|svc\_integration'
+  ) is distinct from array['integrations_owner'] then
+    raise exception 'verify functions/instance_may_move: the privileges differ';
+  end if;
+end
+$verify$;
+
+rollback;

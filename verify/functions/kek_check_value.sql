@@ -1,0 +1,37 @@
+-- Verify integrations:functions/kek_check_value on pg
+
+begin;
+set local search_path = pg_catalog, pg_temp;
+
+do $verify$
+begin
+  if (
+    select not p.prosecdef
+           and pg_catalog.pg_get_function_arguments(p.oid) = 'kek_id text, kek bytea'
+           and pg_catalog.pg_get_function_result(p.oid) = 'bytea'
+           and p.provolatile = 's'
+           and p.proowner = pg_catalog.to_regrole('integrations_owner')
+           and p.proconfig is null
+           and pg_catalog.obj_description(p.oid, 'pg_proc') is not null
+      from pg_catalog.pg_proc as p
+     where p.oid = pg_catalog.to_regprocedure('integrations_private.kek_check_value(text, bytea)')
+  ) is not true then
+    raise exception 'verify functions/kek_check_value: missing, or differs in its definition';
+  end if;
+
+  -- Of PUBLIC and the package's roles exactly these may call it.
+  if (
+    select pg_catalog.array_agg(r.role order by r.role)
+      from pg_catalog.pg_proc as p
+           cross join lateral pg_catalog.aclexplode(
+             coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) as a
+           cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
+     where p.oid = pg_catalog.to_regprocedure('integrations_private.kek_check_value(text, bytea)')
+       and r.role similar to '-|integrations\_%|svc\_integration'
+  ) is distinct from array['integrations_keymaster', 'integrations_owner'] then
+    raise exception 'verify functions/kek_check_value: the privileges differ';
+  end if;
+end
+$verify$;
+
+rollback;

@@ -1,0 +1,47 @@
+-- Verify integrations:functions/put_credentials on pg
+
+begin;
+set local search_path = pg_catalog, pg_temp;
+
+do $verify$
+begin
+  if (
+    select p.prosecdef
+           and pg_catalog.pg_get_function_arguments(p.oid)
+               = 'instance_id uuid, '
+               || 'credentials text, '
+               || 'expected_version integer DEFAULT NULL::integer'
+           and pg_catalog.pg_get_function_result(p.oid) = 'integer'
+           and p.provolatile = 'v'
+           and p.proowner = pg_catalog.to_regrole('integrations_owner')
+           and p.proconfig = array[
+             'search_path=pg_catalog, pg_temp',
+             'row_security=on',
+             'plpgsql.print_strict_params=off',
+             'debug_print_plan=off',
+             'debug_print_parse=off',
+             'debug_print_rewritten=off'
+           ]
+           and pg_catalog.obj_description(p.oid, 'pg_proc') is not null
+      from pg_catalog.pg_proc as p
+     where p.oid = pg_catalog.to_regprocedure('integrations.put_credentials(uuid, text, integer)')
+  ) is not true then
+    raise exception 'verify functions/put_credentials: missing, or differs in its definition';
+  end if;
+
+  -- Of PUBLIC and the package's roles exactly these may call it.
+  if (
+    select pg_catalog.array_agg(r.role order by r.role)
+      from pg_catalog.pg_proc as p
+           cross join lateral pg_catalog.aclexplode(
+             coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) as a
+           cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
+     where p.oid = pg_catalog.to_regprocedure('integrations.put_credentials(uuid, text, integer)')
+       and r.role similar to '-|integrations\_%|svc\_integration'
+  ) is distinct from array['integrations_owner', 'svc_integration'] then
+    raise exception 'verify functions/put_credentials: the privileges differ';
+  end if;
+end
+$verify$;
+
+rollback;

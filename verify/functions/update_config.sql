@@ -1,0 +1,44 @@
+-- Verify integrations:functions/update_config on pg
+
+begin;
+set local search_path = pg_catalog, pg_temp;
+
+do $verify$
+begin
+  if (
+    select p.prosecdef
+           and pg_catalog.pg_get_function_arguments(p.oid) = 'instance_id uuid, config jsonb'
+           and pg_catalog.pg_get_function_result(p.oid) = 'void'
+           and p.provolatile = 'v'
+           and p.proowner = pg_catalog.to_regrole('integrations_owner')
+           and p.proconfig = array[
+             'search_path=pg_catalog, pg_temp',
+             'row_security=on',
+             'plpgsql.print_strict_params=off',
+             'debug_print_plan=off',
+             'debug_print_parse=off',
+             'debug_print_rewritten=off'
+           ]
+           and pg_catalog.obj_description(p.oid, 'pg_proc') is not null
+      from pg_catalog.pg_proc as p
+     where p.oid = pg_catalog.to_regprocedure('integrations.update_config(uuid, jsonb)')
+  ) is not true then
+    raise exception 'verify functions/update_config: missing, or differs in its definition';
+  end if;
+
+  -- Of PUBLIC and the package's roles exactly these may call it.
+  if (
+    select pg_catalog.array_agg(r.role order by r.role)
+      from pg_catalog.pg_proc as p
+           cross join lateral pg_catalog.aclexplode(
+             coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) as a
+           cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
+     where p.oid = pg_catalog.to_regprocedure('integrations.update_config(uuid, jsonb)')
+       and r.role similar to '-|integrations\_%|svc\_integration'
+  ) is distinct from array['integrations_owner', 'integrations_tenant', 'svc_integration'] then
+    raise exception 'verify functions/update_config: the privileges differ';
+  end if;
+end
+$verify$;
+
+rollback;

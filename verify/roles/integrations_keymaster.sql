@@ -1,0 +1,23 @@
+-- Verify integrations:roles/integrations_keymaster on pg
+
+begin;
+set local search_path = pg_catalog, pg_temp;
+
+do $verify$
+begin
+  if (
+    select not r.rolcanlogin
+           and not r.rolsuper
+           and not r.rolbypassrls
+           and not r.rolcreaterole
+           and not r.rolcreatedb
+      from pg_catalog.pg_roles as r
+     where r.rolname = 'integrations_keymaster'
+  ) is not true then
+    raise exception
+      'verify roles/integrations_keymaster: the role is missing, or its attributes differ';
+  end if;
+end
+$verify$;
+
+rollback;

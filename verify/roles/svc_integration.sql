@@ -1,0 +1,22 @@
+-- Verify integrations:roles/svc_integration on pg
+
+begin;
+set local search_path = pg_catalog, pg_temp;
+
+do $verify$
+begin
+  if (
+    select r.rolcanlogin
+           and not r.rolsuper
+           and not r.rolbypassrls
+           and not r.rolcreaterole
+           and not r.rolcreatedb
+      from pg_catalog.pg_roles as r
+     where r.rolname = 'svc_integration'
+  ) is not true then
+    raise exception 'verify roles/svc_integration: the role is missing, or its attributes differ';
+  end if;
+end
+$verify$;
+
+rollback;

@@ -1,0 +1,38 @@
+-- Verify integrations:schemas/integrations_private on pg
+
+begin;
+set local search_path = pg_catalog, pg_temp;
+
+do $verify$
+begin
+  if (
+    select n.nspowner = pg_catalog.to_regrole('integrations_owner')
+           and pg_catalog.obj_description(n.oid, 'pg_namespace') is not null
+      from pg_catalog.pg_namespace as n
+     where n.nspname = 'integrations_private'
+  ) is not true then
+    raise exception
+      'verify schemas/integrations_private: the schema is missing, or its owner or comment differ';
+  end if;
+
+  -- Of PUBLIC and the package's roles exactly these may use it; only the owner may create in it.
+  if (
+    select pg_catalog.array_agg(r.role order by r.role) filter (where a.privilege_type = 'USAGE')
+           = array[
+               'integrations_keymaster',
+               'integrations_owner'
+             ]
+           and pg_catalog.array_agg(r.role) filter (where a.privilege_type = 'CREATE')
+               = array['integrations_owner']
+      from pg_catalog.pg_namespace as n
+           cross join lateral pg_catalog.aclexplode(n.nspacl) as a
+           cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
+     where n.nspname = 'integrations_private'
+       and r.role similar to '-|integrations\_%|svc\_integration'
+  ) is not true then
+    raise exception 'verify schemas/integrations_private: the privileges differ';
+  end if;
+end
+$verify$;
+
+rollback;

@@ -1,0 +1,100 @@
+-- Verify integrations:tables/integration_instances on pg
+
+begin;
+set local search_path = pg_catalog, pg_temp;
+
+-- Every column, with its exact type.
+do $verify$
+begin
+  if (
+    select array_agg(a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
+                     || case when a.attnotnull then ' not null' else '' end
+                     order by a.attnum)
+      from pg_catalog.pg_attribute as a
+     where a.attrelid = pg_catalog.to_regclass('integrations.integration_instances')
+       and a.attnum > 0
+       and not a.attisdropped
+  ) is distinct from array[
+    'tenant_id uuid not null',
+    'id uuid not null',
+    'integration_id uuid not null',
+    'name character varying not null',
+    'status integrations.integration_instance_status not null',
+    'status_reason text',
+    'credentials jsonb',
+    'credentials_version integer not null',
+    'credentials_key_id uuid',
+    'credentials_expire_at timestamp with time zone',
+    'config jsonb not null',
+    'last_used_at timestamp with time zone',
+    'last_connected_at timestamp with time zone',
+    'created_at timestamp with time zone not null',
+    'updated_at timestamp with time zone not null'
+  ] then
+    raise exception 'verify tables/integration_instances: the columns differ';
+  end if;
+
+  if (
+    select c.relowner = pg_catalog.to_regrole('integrations_owner')
+           and c.relrowsecurity = true
+           and c.relforcerowsecurity = true
+           and pg_catalog.obj_description(c.oid, 'pg_class') is not null
+           and not exists (
+             select from pg_catalog.pg_attribute as a
+              where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+                and pg_catalog.col_description(c.oid, a.attnum) is null)
+      from pg_catalog.pg_class as c
+     where c.oid = pg_catalog.to_regclass('integrations.integration_instances')
+  ) is not true then
+    raise exception
+      'verify tables/integration_instances: owner, row-level security or comments differ';
+  end if;
+
+  -- Not-null constraints are left out: they are columns' properties, and constraints only since 18.
+  if (
+    select array_agg(c.conname::text order by c.conname::text collate "C")
+           filter (where c.convalidated)
+      from pg_catalog.pg_constraint as c
+     where c.conrelid = pg_catalog.to_regclass('integrations.integration_instances')
+       and c.contype <> 'n'
+  ) is distinct from array[
+    'integration_instances_config_is_object',
+    'integration_instances_credentials_is_envelope',
+    'integration_instances_credentials_key_id_fkey',
+    'integration_instances_credentials_version_is_count',
+    'integration_instances_integration_id_fkey',
+    'integration_instances_name_is_valid',
+    'integration_instances_pkey',
+    'integration_instances_revoked_has_no_credentials',
+    'integration_instances_status_reason_is_short',
+    'integration_instances_tenant_id_name_key'
+  ] then
+    raise exception 'verify tables/integration_instances: the constraints differ';
+  end if;
+
+  if (
+    select count(*)
+      from pg_catalog.pg_index as i
+     where i.indrelid = pg_catalog.to_regclass('integrations.integration_instances')
+       and i.indisvalid
+       and i.indexrelid::pg_catalog.regclass::text in (
+         'integrations.integration_instances_integration_id_idx',
+         'integrations.integration_instances_tenant_id_credentials_key_id_idx',
+         'integrations.integration_instances_tenant_id_created_at_idx'
+       )
+  ) is distinct from 3 then
+    raise exception 'verify tables/integration_instances: an index is missing or invalid';
+  end if;
+
+  if (
+    select coalesce(a.attstattarget, -1) = 0
+      from pg_catalog.pg_attribute as a
+     where a.attrelid = pg_catalog.to_regclass('integrations.integration_instances')
+       and a.attname = 'credentials'
+  ) is not true then
+    raise exception 'verify tables/integration_instances: statistics would be kept of credentials';
+  end if;
+end
+$verify$;
+
+rollback;

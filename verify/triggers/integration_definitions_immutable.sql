@@ -1,0 +1,39 @@
+-- Verify integrations:triggers/integration_definitions_immutable on pg
+
+begin;
+set local search_path = pg_catalog, pg_temp;
+
+do $verify$
+begin
+  -- tgtype: row 1, before 2, delete 8, update 16, truncate 32.
+  if (
+    select pg_catalog.array_agg(t.tgname || ' ' || t.tgtype::text || t.tgenabled::text
+                                order by t.tgname)
+      from pg_catalog.pg_trigger as t
+     where t.tgrelid = pg_catalog.to_regclass('integrations.integration_definitions')
+       and not t.tgisinternal
+       and t.tgfoid = pg_catalog.to_regprocedure(
+             'integrations_private.tg_integration_definitions__immutable()')
+       and pg_catalog.obj_description(t.oid, 'pg_trigger') is not null
+  ) is distinct from array['_100_immutable 27A', '_110_no_truncate 34A'] then
+    raise exception
+      'verify triggers/integration_definitions_immutable: a trigger is missing, or differs';
+  end if;
+
+  if (
+    select not p.prosecdef
+           and p.proowner = pg_catalog.to_regrole('integrations_owner')
+           and p.proconfig = array['search_path=pg_catalog, pg_temp']
+           and pg_catalog.obj_description(p.oid, 'pg_proc') is not null
+           and not pg_catalog.has_function_privilege('public', p.oid, 'execute')
+      from pg_catalog.pg_proc as p
+     where p.oid = pg_catalog.to_regprocedure(
+             'integrations_private.tg_integration_definitions__immutable()')
+  ) is not true then
+    raise exception
+      'verify triggers/integration_definitions_immutable: the function is missing, or differs';
+  end if;
+end
+$verify$;
+
+rollback;

@@ -1,0 +1,26 @@
+-- Verify integrations:types/integration_definition_status on pg
+
+begin;
+set local search_path = pg_catalog, pg_temp;
+
+do $verify$
+begin
+  if (
+    select t.typowner = pg_catalog.to_regrole('integrations_owner')
+           and pg_catalog.obj_description(t.oid, 'pg_type') is not null
+           and array(
+             select e.enumlabel::text
+               from pg_catalog.pg_enum as e
+              where e.enumtypid = t.oid
+              order by e.enumsortorder
+           ) = array['draft', 'published', 'deprecated', 'retired']
+      from pg_catalog.pg_type as t
+     where t.oid = pg_catalog.to_regtype('integrations.integration_definition_status')
+  ) is not true then
+    raise exception
+      'verify types/integration_definition_status: missing, or labels, owner or comment differ';
+  end if;
+end
+$verify$;
+
+rollback;

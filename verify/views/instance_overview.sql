@@ -1,0 +1,66 @@
+-- Verify integrations:views/instance_overview on pg
+
+begin;
+set local search_path = pg_catalog, pg_temp;
+
+do $verify$
+begin
+  if (
+    select pg_catalog.array_agg(a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
+                                order by a.attnum)
+      from pg_catalog.pg_attribute as a
+     where a.attrelid = pg_catalog.to_regclass('integrations.instance_overview')
+       and a.attnum > 0
+  ) is distinct from array[
+    'tenant_id uuid',
+    'id uuid',
+    'integration_id uuid',
+    'integration_name character varying',
+    'integration_type character varying',
+    'integration_version character varying',
+    'name character varying',
+    'status integrations.integration_instance_status',
+    'status_reason text',
+    'credentials_version integer',
+    'has_credentials boolean',
+    'credentials_expire_at timestamp with time zone',
+    'config jsonb',
+    'last_used_at timestamp with time zone',
+    'last_connected_at timestamp with time zone',
+    'created_at timestamp with time zone',
+    'updated_at timestamp with time zone'
+  ] then
+    raise exception 'verify views/instance_overview: the columns differ';
+  end if;
+
+  -- Without security_invoker the view would show what its owner may see.
+  if (
+    select c.relowner = pg_catalog.to_regrole('integrations_owner')
+           and c.reloptions @> array['security_invoker=true', 'security_barrier=true']
+           and pg_catalog.obj_description(c.oid, 'pg_class') is not null
+      from pg_catalog.pg_class as c
+     where c.oid = pg_catalog.to_regclass('integrations.instance_overview')
+  ) is not true then
+    raise exception 'verify views/instance_overview: owner, security options or comment differ';
+  end if;
+
+  if (
+    select pg_catalog.array_agg(r.role || ' ' || a.privilege_type
+                                order by (r.role || ' ' || a.privilege_type) collate "C")
+      from pg_catalog.pg_class as c
+           cross join lateral pg_catalog.aclexplode(c.relacl) as a
+           cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
+     where c.oid = pg_catalog.to_regclass('integrations.instance_overview')
+       and r.role similar to '-|integrations\_%|svc\_integration'
+       and a.grantee <> c.relowner
+  ) is distinct from array[
+    'integrations_auditor SELECT',
+    'integrations_tenant SELECT',
+    'svc_integration SELECT'
+  ] then
+    raise exception 'verify views/instance_overview: the privileges differ';
+  end if;
+end
+$verify$;
+
+rollback;
