@@ -16,7 +16,13 @@ create table integrations.integration_instances (
   status_reason text,
   credentials jsonb,
   credentials_version integer not null default 0,
-  credentials_key_id uuid generated always as ((credentials ->> 'key')::uuid) stored,
+  -- Guarded, because the error of a failing cast would quote what somebody put there in plaintext.
+  credentials_key_id uuid generated always as (
+    case
+      when credentials ->> 'key' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+        then (credentials ->> 'key')::uuid
+    end
+  ) stored,
   credentials_expire_at timestamptz,
   config jsonb not null default '{}',
   last_used_at timestamptz,
@@ -42,7 +48,7 @@ create table integrations.integration_instances (
         credentials @> '{"v": 1}'
         and credentials ?& array['v', 'key', 'version', 'ct', 'mac']
         and credentials - array['v', 'key', 'version', 'ct', 'mac'] = '{}'
-        and pg_catalog.jsonb_typeof(credentials -> 'key') = 'string'
+        and credentials_key_id is not null
         and pg_catalog.jsonb_typeof(credentials -> 'version') = 'number'
         and pg_catalog.jsonb_typeof(credentials -> 'ct') = 'string'
         and pg_catalog.jsonb_typeof(credentials -> 'mac') = 'string'
