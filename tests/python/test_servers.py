@@ -1,0 +1,302 @@
+"""Test servers, databases, logins, and how a session with them begins and ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import LiteralString
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from inner import Inner
+from integrations_db.testing import databases, servers
+from integrations_db.testing.servers import Server
+
+USES_SERVER = """
+import time
+
+def test_server(server, empty_database):
+    print("log is", server.log_source)
+    time.sleep({seconds})
+"""
+NOBODY = Path("no Dockerfile")
+
+
+def _value(conninfo: str, query: LiteralString, *values: object) -> object:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        row = connection.execute(query, values or None).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def test_the_server_is_what_it_says(server: Server) -> None:
+    assert str(_value(server.dsn, "show server_version_num")) == str(server.version)
+    assert _value(server.dsn, "show is_superuser") == "on"
+    assert server.release in str(server)
+    assert server.pgtap in str(server)
+
+
+def test_no_password_is_shown(server: Server, tmp_path: Path) -> None:
+    assert "password" not in server.dsn
+    conninfo = servers.without_password("host=/nowhere password='a:b\\\\c'", tmp_path)
+    file = Path(str(conninfo_to_dict(conninfo)["passfile"]))
+    assert "a:b" not in conninfo
+    assert file.read_text() == "*:*:*:*:a\\:b\\\\c\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_log_can_be_read(server: Server) -> None:
+    if server.name == "dsn":
+        assert server.log() == ""
+        return
+    mark = databases.new_name("mark")
+    with psycopg.connect(server.dsn) as connection:
+        connection.execute(f"do $$ begin raise log '{mark}'; end $$".encode())
+    deadline = time.monotonic() + 5
+    while mark not in server.log() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert mark in server.log()
+
+
+def test_a_throw_away_server_trades_safety_for_speed(cluster: Server) -> None:
+    assert _value(cluster.dsn, "show fsync") == "off"
+
+
+def test_a_cluster_is_another_server_with_nothing_in_it(server: Server, cluster: Server) -> None:
+    identity = "select system_identifier from pg_control_system()"
+    assert _value(server.dsn, identity) != _value(cluster.dsn, identity)
+    made = "select count(*) from pg_roles where rolname !~ '^(pg_|postgres$)'"
+    assert _value(cluster.dsn, made) == 0
+
+
+def test_an_empty_database_is_empty(server: Server, empty_database: str) -> None:
+    assert _value(empty_database, "select count(*) from pg_class where oid >= 16384") == 0
+    assert conninfo_to_dict(empty_database)["dbname"] != conninfo_to_dict(server.dsn)["dbname"]
+
+
+def test_a_clone_is_dropped_whoever_is_connected(server: Server) -> None:
+    with databases.clone(server.dsn, "template0") as conninfo:
+        connection = psycopg.connect(conninfo)
+    with pytest.raises(psycopg.OperationalError):
+        connection.execute("select 1")
+    connection.close()
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(conninfo)
+
+
+def test_a_template_is_made_once_for_a_key(server: Server) -> None:
+    built: list[str] = []
+    project = databases.new_name("project")
+    first = databases.ensure_template(server.dsn, project, "one", built.append)
+    assert databases.ensure_template(server.dsn, project, "one", built.append) == first
+    assert len(built) == 1
+    with pytest.raises(psycopg.OperationalError, match="not currently accepting connections"):
+        psycopg.connect(make_conninfo(server.dsn, dbname=first))
+    with databases.clone(server.dsn, first) as conninfo:
+        assert _value(conninfo, "select 1") == 1
+    second = databases.ensure_template(server.dsn, project, "two", built.append)
+    left = "select array_agg(datname::text) from pg_database where datname = any (%s)"
+    assert _value(server.dsn, left, [first, second]) == [second]
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        databases._drop(connection, second)
+
+
+def test_a_template_that_failed_is_made_again(server: Server) -> None:
+    project = databases.new_name("project")
+
+    def fail(conninfo: str) -> None:
+        _value(conninfo, "select 1/0")
+
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        databases.ensure_template(server.dsn, project, "key", fail)
+    built: list[str] = []
+    name = databases.ensure_template(server.dsn, project, "key", built.append)
+    assert len(built) == 1
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        databases._drop(connection, name)
+
+
+def test_the_fingerprint_changes_with_what_is_in_a_file(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("a")
+    two.write_text("b")
+    keys = {databases.fingerprint(15, [one, two]), databases.fingerprint(15, [two, one])}
+    keys.add(databases.fingerprint(16, [one, two]))
+    two.write_text("c")
+    keys.add(databases.fingerprint(15, [one, two]))
+    assert len(keys) == 4
+
+
+def test_a_login_is_a_member_and_goes_with_what_it_owns(
+    server: Server, empty_database: str, login: Callable[[str, str], str]
+) -> None:
+    conninfo = login(
+        "pg_create_subscription" if server.version >= 160000 else "pg_monitor", empty_database
+    )
+    name = str(conninfo_to_dict(conninfo)["user"])
+    assert _value(conninfo, "select session_user::text") == name
+    assert _value(conninfo, "show is_superuser") == "off"
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute("grant create on schema public to public")
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("create table public.mine ()")
+        databases.drop_login(name, empty_database)
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("select 1")
+    assert _value(empty_database, "select to_regclass('public.mine') is null") is True
+    assert _value(server.dsn, "select count(*) from pg_roles where rolname = %s", name) == 0
+    databases.drop_login(name, empty_database)
+
+
+def test_a_login_inherits_what_its_role_may_do(
+    server: Server, empty_database: str, login: Callable[[str, str], str]
+) -> None:
+    role = databases.new_name("role")
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute(f"create role {role}".encode())
+        connection.execute(f"create table t (); grant select on t to {role}".encode())
+    try:
+        assert _value(login(role, empty_database), "select count(*) from t") == 0
+    finally:
+        with psycopg.connect(empty_database, autocommit=True) as connection:
+            connection.execute(f"drop owned by {role}; drop role {role}".encode())
+
+
+def test_an_unknown_kind_of_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        pytest.raises(servers.Unobtainable, match="TEST_SERVER=moon is unknown"),
+        servers.running("moon", NOBODY, print),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "environment", "message"),
+    [
+        ("dsn", {"TEST_DSN": ""}, "TEST_DSN is not set"),
+        ("dsn", {"TEST_DSN": "host=127.0.0.1 port=1 password=hunter2"}, "does not answer"),
+        ("docker", {"DOCKER_HOST": "unix:///nowhere"}, "no Docker engine answers"),
+        ("local", {"TEST_PG_BIN": "/nowhere"}, "/nowhere"),
+    ],
+)
+def test_a_session_without_a_server_fails_with_a_sentence(
+    inner: Inner,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    environment: dict[str, str],
+    message: str,
+) -> None:
+    monkeypatch.setenv("TEST_SERVER", kind)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    inner.write(one="begin; select plan(1); select ok(true); rollback;")
+    for options in ((), ("-n1",)):
+        result = inner.run(*options)
+        assert result.ret == 1
+        text = result.stdout.str() + result.stderr.str()
+        assert message in text
+        assert "Traceback" not in text
+        assert "hunter2" not in text
+
+
+def test_a_session_that_needs_no_server_starts_none(
+    inner: Inner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_DSN", "host=/nowhere")
+    inner.write(one="begin; select plan(1); select ok(true); rollback;")
+    inner.pytester.makepyfile("def test_nothing(): pass")
+    result = inner.run("-m", "not database")
+    result.assert_outcomes(passed=1, deselected=1)
+    assert "test server" not in result.stdout.str()
+
+
+def test_a_session_of_skipped_tests_fails(inner: Inner) -> None:
+    inner.pytester.makepyfile("import pytest\n@pytest.mark.skip\ndef test_nothing(): pass")
+    result = inner.run()
+    assert result.ret == 5
+    result.stdout.fnmatch_lines(["*no test ran, all were skipped*"])
+
+
+def test_workers_share_one_server(inner: Inner) -> None:
+    inner.pytester.makepyfile(
+        """
+        import psycopg, pytest
+        @pytest.mark.parametrize("n", range(4))
+        def test_it(server, worker_database, template, n, worker_id):
+            with psycopg.connect(worker_database) as connection:
+                connection.execute("create table t ()")
+                connection.rollback()
+            with open(f"seen-{worker_id}", "w") as file:
+                file.write(f"{server.dsn} {template}")
+        """
+    )
+    inner.run("-n2", "--dist=each").assert_outcomes(passed=8)
+    seen = {file.read_text() for file in inner.path.glob("seen-*")}
+    assert len(list(inner.path.glob("seen-*"))) == 2
+    assert len(seen) == 1
+
+
+def test_a_template_that_does_not_deploy_fails_each_test(inner: Inner) -> None:
+    inner.pytester.makeconftest("def pytest_template_deploy(conninfo): raise ValueError('no plan')")
+    inner.pytester.makeini("[pytest]\ntest_project = broken\n")
+    inner.pytester.makepyfile("def test_one(database): pass\ndef test_two(database): pass")
+    inner.write(one="begin; select plan(1); select ok(true); rollback;")
+    result = inner.run()
+    result.assert_outcomes(errors=2, failed=1)
+    result.stdout.fnmatch_lines(["*no plan*"])
+
+
+def _start(inner: Inner, kind: str, seconds: float) -> tuple[subprocess.Popen[str], str]:
+    """Starts a session with a throw-away server, and waits until its test runs."""
+    inner.pytester.makepyfile(USES_SERVER.format(seconds=seconds))
+    session = subprocess.Popen(
+        [sys.executable, "-u", "-m", "pytest", "-s", "-p", "integrations_db.testing.plugin"],
+        cwd=inner.path,
+        env=os.environ | {"TEST_SERVER": kind},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert session.stdout is not None
+    lines = []
+    for line in session.stdout:
+        if "log is" in line:
+            return session, line.split("log is")[1].strip()
+        lines.append(line)
+    pytest.fail("the session did not start:\n" + "".join(lines))
+
+
+def _is_there(log_source: str) -> bool:
+    """Says whether anything of a throw-away server is left."""
+    _, _, container = log_source.partition("docker:")
+    if container:
+        return bool(servers._docker().containers.list(all=True, filters={"id": container}))
+    folder = Path(log_source).parent
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)  # noqa: S607
+    return folder.exists() or f"-D {folder}" in listed.stdout
+
+
+@pytest.mark.parametrize("end", [None, signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_throw_away_server_ends_with_its_session(
+    inner: Inner, server: Server, end: signal.Signals | None
+) -> None:
+    dockerfile = Path(__file__).parents[1] / "docker" / "Dockerfile"
+    inner.pytester.makeini(f"[pytest]\ntest_dockerfile = {dockerfile}\n")
+    kind = "local" if server.name == "dsn" else server.name
+    session, log_source = _start(inner, kind, 60 if end else 0)
+    if end:
+        assert _is_there(log_source)
+        os.killpg(session.pid, end)
+    session.communicate(timeout=30)
+    deadline = time.monotonic() + 20
+    while _is_there(log_source) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _is_there(log_source)
