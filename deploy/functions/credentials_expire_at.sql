@@ -6,7 +6,7 @@ set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
 -- A value that makes no sense is none: the credentials are stored all the same, and nothing of
--- them is echoed.
+-- them is echoed. Eleven digits of seconds reach the year 5138; more are milliseconds by mistake.
 create function integrations_private.credentials_expire_at(credentials jsonb)
 returns timestamptz
 language plpgsql
@@ -20,9 +20,9 @@ declare
 begin
   if v_at ~ '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$' then
     return v_at::timestamptz;
-  elsif v_at ~ '^\d+(\.\d+)?$' then
+  elsif v_at ~ '^\d{1,11}(\.\d+)?$' then
     return pg_catalog.to_timestamp(v_at::double precision);
-  elsif v_at is null and v_in ~ '^\d+(\.\d+)?$' then
+  elsif v_at is null and v_in ~ '^\d{1,11}(\.\d+)?$' then
     return v_now + pg_catalog.make_interval(secs => v_in::double precision);
   end if;
 

@@ -7,7 +7,8 @@ begin;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
--- Revocation erases the credentials in the same statement, whoever asks for it.
+-- Revocation erases the credentials in the same statement and is audited under one name, whichever
+-- function asked for it.
 create function integrations_private.move_instance(
   instance integrations.integration_instances,
   status integrations.integration_instance_status,
@@ -30,7 +31,8 @@ begin
 
   update integrations.integration_instances as i
      set status = move_instance.status,
-         status_reason = pg_catalog.left(reason, 1000),
+         status_reason =
+           case when move_instance.status <> 'active' then pg_catalog.left(reason, 1000) end,
          credentials = case when move_instance.status <> 'revoked' then i.credentials end,
          credentials_expire_at =
            case when move_instance.status <> 'revoked' then i.credentials_expire_at end,
@@ -39,8 +41,11 @@ begin
      and i.id = instance.id;
 
   perform integrations_private.write_audit(
-    instance.tenant_id, instance.id, 'status_changed',
-    pg_catalog.jsonb_build_object('from', instance.status, 'to', move_instance.status));
+    instance.tenant_id, instance.id,
+    case when move_instance.status = 'revoked' then 'credentials_revoked' else 'status_changed' end,
+    pg_catalog.jsonb_build_object(
+      'from', instance.status, 'to', move_instance.status,
+      'version', instance.credentials_version));
 end;
 $function$;
 
@@ -56,8 +61,8 @@ comment on function integrations_private.move_instance(
   integrations.integration_instance_status,
   text
 ) is
-$$Moves a locked instance to another status, with a reason cut to 1000 characters, and audits it.
-Revocation erases the credentials. Errors: IN104.$$;
+$$Moves a locked instance to another status, with a reason cut to 1000 characters (none for active),
+and audits it. Revocation erases the credentials. Errors: IN104.$$;
 
 revoke all on function integrations_private.move_instance(
   integrations.integration_instances,

@@ -47,7 +47,7 @@ begin
   end;
 
   if v_credentials is null then
-    raise exception 'integrity check of the credentials failed'
+    raise exception 'integrity check failed'
       using errcode = 'IN304',
             detail = pg_catalog.format('Instance %s, key %s.', instance_id, key_id),
             hint = 'The stored envelope was altered or moved. Store the credentials anew.';

@@ -2,7 +2,6 @@
 -- requires: functions/lock_instance
 -- requires: functions/require_usable
 -- requires: functions/move_instance
--- requires: functions/write_audit
 
 begin;
 set local lock_timeout = '5s';
@@ -33,9 +32,6 @@ begin
   end if;
 
   perform integrations_private.move_instance(v_instance, 'revoked', null);
-  perform integrations_private.write_audit(
-    v_instance.tenant_id, v_instance.id, 'credentials_revoked',
-    pg_catalog.jsonb_build_object('version', v_instance.credentials_version));
 end;
 $function$;
 

@@ -56,7 +56,7 @@ begin
     if v_data_key is null or integrations_private.data_key_check_value(v_key.id, v_data_key)
                              is distinct from v_key.check_value
     then
-      raise exception 'integrity check of a tenant key failed'
+      raise exception 'integrity check failed'
         using errcode = 'IN304',
               detail = pg_catalog.format('Key %s.', v_key.id),
               hint = 'The stored key was altered or moved. Restore it from a backup.';

@@ -17,7 +17,6 @@ alter type integrations.integration_instance_status owner to integrations_owner;
 
 comment on type integrations.integration_instance_status is
 $$The life of an integration instance: pending until its first credentials; active; error after a
-failed connection;
-disabled by its users; revoked, which is final and without credentials.$$;
+failed connection; disabled by its users; revoked, which is final and without credentials.$$;
 
 commit;

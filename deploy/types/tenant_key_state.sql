@@ -16,7 +16,6 @@ alter type integrations_private.tenant_key_state owner to integrations_owner;
 
 comment on type integrations_private.tenant_key_state is
 $$The life of a tenant's data key: active encrypts and decrypts; decrypt_only decrypts what it once
-encrypted;
-retired is out of use; destroyed has lost its key material for ever.$$;
+encrypted; retired is out of use; destroyed has lost its key material for ever.$$;
 
 commit;

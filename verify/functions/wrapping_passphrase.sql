@@ -7,7 +7,8 @@ do $verify$
 begin
   if (
     select not p.prosecdef
-           and pg_catalog.pg_get_function_arguments(p.oid) = 'tenant_id uuid, key_id uuid, kek bytea'
+           and pg_catalog.pg_get_function_arguments(p.oid)
+               = 'tenant_id uuid, key_id uuid, kek bytea'
            and pg_catalog.pg_get_function_result(p.oid) = 'text'
            and p.provolatile = 's'
            and p.proowner = pg_catalog.to_regrole('integrations_owner')

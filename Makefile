@@ -1,0 +1,100 @@
+# Needs GNU make (3.81 or newer) and Python 3.11 or newer; everything else goes into .venv.
+# TARGET travels in the environment, not on a command line, where other users could read it.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/sh
+
+BIN := .venv/bin
+# A checkout that was moved is installed again: its path is part of the installation.
+HERE := $(shell pwd | cksum | cut -d ' ' -f 1)
+RUN := if [ -n "$$TARGET" ]; then SQITCH_TARGET="$$TARGET"; export SQITCH_TARGET; fi; \
+       $(BIN)/integrations-db
+export TARGET TO
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo 'Without TARGET: the embedded PostgreSQL. TARGET is a postgresql:// or db:pg: URI, a'
+	@echo 'connection string, or a target of sqitch.conf:'
+	@echo "  make deploy TARGET='postgresql://me@db.example.com/app?sslmode=require'"
+
+.PHONY: setup
+setup: .venv/$(HERE)-all ## install everything into .venv
+
+.PHONY: deploy
+deploy: .venv/$(HERE)-core ## deploy and verify all pending changes [TARGET=] [TO=change]
+	@$(RUN) deploy $${TO:+--to "$$TO"}
+
+.PHONY: verify
+verify: .venv/$(HERE)-core ## verify what is deployed [TARGET=]
+	@$(RUN) verify
+
+.PHONY: revert
+revert: .venv/$(HERE)-core ## revert: TO=change (which stays) or ALL=1 [TARGET=]
+	@if [ -z "$$TO" ] && [ -z '$(ALL)' ]; then \
+	  echo 'make revert: say how far: TO=change (which stays), or ALL=1' >&2; exit 2; fi
+	@$(RUN) revert --yes $${TO:+--to "$$TO"} $(if $(ALL),--all)
+
+.PHONY: status
+status: .venv/$(HERE)-core ## show what is deployed and what is pending [TARGET=]
+	@$(RUN) status
+
+.PHONY: demo
+demo: .venv/$(HERE)-core ## play a story through the stored functions [TARGET=]
+	@$(RUN) demo
+
+.PHONY: test
+test: .venv/$(HERE)-test ## run the tests [SERVER=docker|local|embedded|all] [ARGS=]
+	@case '$(SERVER)' in \
+	  '' | docker | local | embedded) servers='$(SERVER)' ;; \
+	  all) servers='docker local embedded' ;; \
+	  *) echo 'make test: SERVER is docker, local, embedded or all' >&2; exit 2 ;; \
+	esac; \
+	failed=; \
+	for server in "$${servers%% *}" $$(echo "$$servers" | cut -s -d ' ' -f 2-); do \
+	  TEST_SERVER="$$server" $(BIN)/python -m pytest -n auto $(ARGS) || failed="$$failed $$server "; \
+	done; \
+	[ -z "$$failed" ] || { echo "make test: failed$$failed" >&2; exit 1; }
+
+.PHONY: lint
+lint: .venv/$(HERE)-all ## check Python, SQL and the tree of scripts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	find deploy -name '*.sql' -print | sort | xargs $(BIN)/squawk
+	$(BIN)/python -m pytest -m static -q
+
+.PHONY: bench
+bench: .venv/$(HERE)-core ## time deploy, verify and revert on a throw-away server
+	@$(BIN)/python -m integrations_db.bench
+
+.PHONY: clean
+clean: ## remove .venv and caches; databases stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip runs again only when a version may have changed.
+.venv/$(HERE)-core: EXTRAS := embedded
+.venv/$(HERE)-test: EXTRAS := embedded,test
+.venv/$(HERE)-all: EXTRAS := embedded,test,lint
+.venv/$(HERE)-core .venv/$(HERE)-test .venv/$(HERE)-all: $(BIN)/pip pyproject.toml constraints.txt
+	@echo 'Installing into .venv ...'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@touch .venv/$(HERE)-core $@
+
+# Order of the search: the system's own Python, then newer ones that lie beside it.
+$(BIN)/pip:
+	@found=; for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    found="$$python"; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo 'Python 3.11 or newer is needed and was not found (python3, python3.11 to python3.14).' >&2; \
+	  echo 'Install it, or name it: make PYTHON=/path/to/python3 ...' >&2; exit 1; fi; \
+	if ! "$$found" -c 'import venv, ensurepip' 2>/dev/null; then \
+	  echo "$$found has no venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; fi; \
+	echo "Making .venv with $$("$$found" --version) ..."; \
+	"$$found" -m venv --clear .venv

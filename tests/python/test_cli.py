@@ -1,0 +1,210 @@
+"""The command line: usage, targets, configuration, exit codes, and what is never printed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+from small_project import environment, run, sqitch, table, write_project
+
+from integrations_db.config import (
+    Config,
+    committer,
+    parse_config,
+    resolve_target,
+)
+from integrations_db.errors import Failure, Usage
+
+SECRET = "hunter2-do-not-print"  # noqa: S105
+
+
+@pytest.mark.static
+def test_help_imports_neither_driver_nor_rich() -> None:
+    code = (
+        "import sys; from integrations_db.cli import cli\n"
+        "try: cli(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('psycopg', 'rich', 'hypothesis') if m in sys.modules])"
+    )
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment()
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "Exit codes" in done.stdout
+
+
+@pytest.mark.static
+def test_plan_needs_no_database(tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": table("a", tags=("v1",)), "b": table("b", requires=("a",))})
+    told = json.loads(run(tmp_path, "plan", "--json").stdout)
+    assert [change["change"] for change in told["changes"]] == ["a", "b"]
+    assert len(told["changes"][0]["script_hash"]) == 40
+    assert "a @v1" in run(tmp_path, "plan").stdout
+
+
+@pytest.mark.static
+def test_directory_of_the_project(tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    write_project(inside, {"here": table("here")})
+    assert "here" in run(tmp_path, "--chdir", "inside", "plan").stdout
+    # Elsewhere it is the project that came with the program.
+    assert "functions/get_credentials" in run(tmp_path, "plan").stdout
+    wrong = run(tmp_path, "--chdir", str(tmp_path), "plan")
+    assert (wrong.returncode, "has no sqitch.plan" in wrong.stderr) == (2, True)
+
+
+@pytest.mark.static
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nosuch"],
+        ["deploy", "--nosuch"],
+        ["deploy", "--wait", "soon", "dbname=x"],
+        ["deploy", "not-a-target"],
+        ["deploy", "db:mysql:x"],
+        ["deploy", f"postgresql://u:{SECRET}@h:x y/"],
+        ["deploy", f"host=h password={SECRET} nosuch={SECRET}"],
+        ["revert", "--all", "dbname=x"],
+    ],
+)
+def test_wrong_usage_is_code_2(tmp_path: Path, arguments: list[str]) -> None:
+    write_project(tmp_path, {"a": table("a")})
+    done = run(tmp_path, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert SECRET not in done.stdout + done.stderr
+
+
+@pytest.mark.static
+@pytest.mark.parametrize("command", ["deploy", "verify", "status", "demo"])
+def test_an_unreachable_server_is_one_message(tmp_path: Path, command: str) -> None:
+    write_project(tmp_path, {"a": table("a")})
+    done = run(tmp_path, command, f"postgresql://u:{SECRET}@127.0.0.1:1/d")
+    assert done.returncode == 1
+    assert "onnection refused" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert SECRET not in done.stdout + done.stderr
+
+
+@pytest.mark.static
+def test_a_broken_plan_is_one_message(tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": table("a")})
+    (tmp_path / "sqitch.plan").write_text("%project=x\n\nnonsense\n")
+    done = run(tmp_path, "plan")
+    assert done.returncode == 1
+    assert "sqitch.plan:3: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.database
+def test_wrong_database_and_password(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": table("a")})
+    done = run(tmp_path, "deploy", f"{empty_database} dbname=nosuch_database")
+    assert done.returncode == 1
+    assert "does not exist" in done.stderr
+    assert "Create it first" in done.stderr
+
+
+@pytest.mark.database
+def test_no_password_is_printed(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": table("a"), "b": table("a")})
+    parts = conninfo_to_dict(empty_database)
+    given = str(parts.get("password") or SECRET)
+    target = empty_database if parts.get("password") else f"{empty_database} password={SECRET}"
+    for arguments in (["deploy"], ["status"], ["verify"], ["deploy", "--json"]):
+        done = run(tmp_path, *arguments, target)
+        assert given not in done.stdout + done.stderr
+    assert "deploy/b.sql" in run(tmp_path, "deploy", target).stderr
+
+
+@pytest.mark.database
+def test_a_configured_target(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": table("a")})
+    with (tmp_path / "sqitch.conf").open("a") as conf:
+        conf.write(f'[target "mine"]\n\turi = "{empty_database}"\n')
+    assert run(tmp_path, "deploy", "mine").returncode == 0
+    assert run(tmp_path, "status", "--check", SQITCH_TARGET="mine").returncode == 0
+
+
+@pytest.mark.static
+@pytest.mark.parametrize(
+    ("given", "dsn"),
+    [
+        ("db:pg:", "postgresql:///"),
+        ("db:pg:app", "postgresql:///app"),
+        ("db:postgres:a%20b?sslmode=require", "postgresql:///a%20b?sslmode=require"),
+        ("db:pg:///app", "postgresql:///app"),
+        ("db:postgresql://u@h:1/app?a=b", "postgresql://u@h:1/app?a=b"),
+        ("postgresql://u:p%40@h/app", "postgresql://u:p%40@h/app"),
+        ("host=h dbname='a b'", "host=h dbname='a b'"),
+        ("prod", "postgresql://prod/app"),
+    ],
+)
+def test_targets(given: str, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SQITCH_TARGET", raising=False)
+    target = resolve_target(Config({"target.prod.uri": ("db:pg://prod/app",)}), given)
+    assert target is not None
+    assert target.dsn == dsn
+    assert target.dsn not in repr(target)
+
+
+@pytest.mark.static
+def test_default_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SQITCH_TARGET", raising=False)
+    assert resolve_target(Config(), None) is None
+    configured = Config({"engine.pg.target": ("db:pg:x",)})
+    target = resolve_target(configured, None)
+    assert target is not None
+    assert target.dsn == "postgresql:///x"
+    with pytest.raises(Usage):
+        resolve_target(Config({"target.a.uri": ("a",)}), "a")
+
+
+CONF = r"""
+[core]
+	engine = pg # comment
+	top_dir = "a # b" ; comment
+	flag
+[target "Prod Server"]
+	uri = db:pg:x \
+continued
+[Deploy "Variables"]
+	x = a\tb\\c\"d
+	x = second
+"""
+
+
+@pytest.mark.static
+def test_configuration_is_read_as_sqitch_does(tmp_path: Path) -> None:
+    ours = parse_config(CONF)
+    assert ours["core.top_dir"] == ("a # b",)
+    assert ours["deploy.Variables.x"] == ('a\tb\\c"d', "second")
+    assert ours["target.Prod Server.uri"] == ("db:pg:x continued",)
+    (tmp_path / "sqitch.conf").write_text(CONF)
+    for key in ("core.engine", "core.top_dir", "target.Prod Server.uri"):
+        told = sqitch(tmp_path, None, "config", "--get", key)
+        assert told.stdout.removesuffix("\n") == ours[key][-1]
+
+
+@pytest.mark.static
+@pytest.mark.parametrize("text", ["a = b\n", "[x]\n= 1\n", '[x]\na = "open\n', "[x]\na b\n"])
+def test_configuration_errors_name_the_line(text: str) -> None:
+    with pytest.raises(Failure, match=r"sqitch\.conf:\d"):
+        parse_config(text)
+
+
+@pytest.mark.static
+def test_committer(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FULLNAME", "EMAIL", "ORIG_FULLNAME", "ORIG_EMAIL"):
+        monkeypatch.delenv(f"SQITCH_{name}", raising=False)
+    assert committer(Config()).name
+    assert "@" in committer(Config()).email
+    config = Config({"user.name": ("Ada",), "user.email": ("a@example.com",)})
+    assert (committer(config).name, committer(config).email) == ("Ada", "a@example.com")
+    monkeypatch.setenv("SQITCH_FULLNAME", "Grace")
+    assert committer(config).name == "Grace"

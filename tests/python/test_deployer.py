@@ -1,0 +1,435 @@
+"""Deploy, revert, verify, status: what stays, what goes, and what is said, with faults injected."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from small_project import (
+    Sql,
+    command,
+    environment,
+    events,
+    recorded,
+    rows,
+    run,
+    run_json,
+    sqitch,
+    table,
+    tables,
+    write_project,
+)
+
+pytestmark = pytest.mark.database
+
+A, B, C = table("a"), table("b", requires=("a",)), table("c", requires=("b",))
+SLOW = Sql("begin;\ncreate table slow (id int);\nselect pg_sleep(30);\ncommit;\n")
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Waits until something is so, at most 15 seconds."""
+    deadline = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+
+
+def sleeping(dsn: str) -> bool:
+    """Tells whether a session of this database sleeps in a script."""
+    query = (
+        "select 1 from pg_stat_activity where datname = current_database()"
+        " and pid <> pg_backend_pid() and query like 'select pg_sleep(%' and state = 'active'"
+    )
+    return bool(rows(dsn, query))
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Starts our command and leaves it running."""
+    return subprocess.Popen(  # noqa: S603
+        command(*arguments),
+        cwd=folder,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_deploy_status_verify_revert(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": A, "b": B, "c": C})
+    assert run(tmp_path, "status", "--check", empty_database).returncode == 3
+    done = run(tmp_path, "deploy", "--to", "b", empty_database)
+    assert done.returncode == 0, done.stderr
+    assert "  + a ... ok\n  + b ... ok\n" in done.stdout
+    assert tables(empty_database) == {"a", "b"}
+    state = run_json(tmp_path, "status", empty_database)
+    assert (state["deployed"], [c["change"] for c in state["pending"]]) == (2, ["c"])
+    assert [c["change"] for c in run_json(tmp_path, "deploy", empty_database)["deployed"]] == ["c"]
+    again = run(tmp_path, "deploy", empty_database)
+    assert (again.returncode, "no change is pending" in again.stdout) == (0, True)
+    assert run(tmp_path, "status", "--check", empty_database).returncode == 0
+    assert "Verified 3 changes" in run(tmp_path, "verify", empty_database).stdout
+    done = run(tmp_path, "revert", "-y", "--to", "a", empty_database)
+    assert "  - c ... ok\n  - b ... ok\n" in done.stdout
+    assert tables(empty_database) == {"a"}
+    assert run(tmp_path, "revert", "-y", "--all", empty_database).returncode == 0
+    assert tables(empty_database) == set()
+    assert recorded(empty_database) == []
+    nothing = run(tmp_path, "revert", "-y", "--all", empty_database)
+    assert (nothing.returncode, "Nothing to revert" in nothing.stdout) == (0, True)
+
+
+def test_revert_wants_to_be_told_how_far_and_confirmed(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": A})
+    run_json(tmp_path, "deploy", empty_database)
+    for arguments in (["revert", "-y"], ["revert", "--all"], ["revert", "--all", "--to", "a"]):
+        assert run(tmp_path, *arguments, empty_database).returncode == 2
+    assert recorded(empty_database) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("script", "place", "message"),
+    [
+        ("begin;\ncreate table x (id int);\nselect 1,\n  nosuch;\ncommit;", "5:3", "42703"),
+        (
+            "begin;\ndo $$\nbegin\n  perform 1;\n"
+            "  raise exception 'no' using hint = 'why';\nend $$;\ncommit;",
+            "6",
+            "HINT: why",
+        ),
+        (
+            "create table x (id int primary key);\ninsert into x values (1);\n"
+            "insert into x values (1);",
+            "4",
+            "DETAIL",
+        ),
+        (
+            "create table x (id int primary key deferrable initially deferred);\n"
+            "insert into x values (1), (1);",
+            "",
+            "23505",
+        ),
+        (
+            "create function f() returns int language plpgsql as\n"
+            "$$ begin return nosuch; end $$;\nselect f();",
+            "4",
+            "CONTEXT",
+        ),
+        ("create table x (id int);\nsyntax error here;", "3:1", "42601"),
+    ],
+)
+def test_a_failing_script_leaves_nothing_and_says_where(
+    empty_database: str, tmp_path: Path, script: str, place: str, message: str
+) -> None:
+    write_project(tmp_path, {"a": A, "b": Sql(script), "c": table("c")})
+    done = run(tmp_path, "deploy", empty_database)
+    assert done.returncode == 1
+    assert f"deploy/b.sql:{place}" in done.stderr
+    assert message in done.stderr
+    assert "b left nothing behind; the one before it stays" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert tables(empty_database) == {"a"}
+    assert recorded(empty_database) == ["a"]
+    assert events(empty_database) == [("deploy", "a"), ("fail", "b")]
+    # A corrected script goes on from there.
+    write_project(tmp_path, {"a": A, "b": table("b"), "c": table("c")})
+    assert run(tmp_path, "deploy", empty_database).returncode == 0
+    assert tables(empty_database) == {"a", "b", "c"}
+
+
+def test_a_failing_verify_leaves_nothing(empty_database: str, tmp_path: Path) -> None:
+    bad = table("b", verify="begin;\nselect 1 / count(*) from b;\nrollback;\n")
+    write_project(tmp_path, {"a": A, "b": bad})
+    done = run(tmp_path, "deploy", empty_database)
+    assert done.returncode == 1
+    assert "verify/b.sql:3" in done.stderr
+    assert "22012" in done.stderr
+    assert tables(empty_database) == {"a"}
+    assert events(empty_database) == [("deploy", "a"), ("fail", "b")]
+    assert run(tmp_path, "deploy", "--no-verify", empty_database).returncode == 0
+    done = run(tmp_path, "verify", empty_database)
+    assert done.returncode == 1
+    assert "verify/b.sql:3" in done.stderr
+
+
+def test_what_verify_does_is_taken_back(empty_database: str, tmp_path: Path) -> None:
+    busy = table(
+        "a", verify="begin;\ncreate table made (id int);\nset local role pg_monitor;\ncommit;"
+    )
+    write_project(tmp_path, {"a": busy})
+    run_json(tmp_path, "deploy", empty_database)
+    assert tables(empty_database) == {"a"}
+
+
+def test_kill_in_mid_script_leaves_neither_change_nor_record(
+    empty_database: str, tmp_path: Path
+) -> None:
+    write_project(tmp_path, {"a": A, "slow": SLOW})
+    process = start(tmp_path, "deploy", empty_database)
+    wait_for(lambda: sleeping(empty_database))
+    process.kill()
+    process.communicate()
+    # The server would notice when it next talks to its client, in half a minute.
+    rows(
+        empty_database,
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where datname = current_database() and query = 'select pg_sleep(30)'",
+    )
+    wait_for(lambda: not sleeping(empty_database))
+    assert tables(empty_database) == {"a"}
+    assert recorded(empty_database) == ["a"]
+    write_project(tmp_path, {"a": A, "slow": table("slow")})
+    assert run(tmp_path, "deploy", empty_database).returncode == 0
+    assert recorded(empty_database) == ["a", "slow"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 1)])
+def test_signals_roll_back_in_order(
+    empty_database: str, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    write_project(tmp_path, {"a": A, "slow": SLOW})
+    process = start(tmp_path, "deploy", empty_database)
+    wait_for(lambda: sleeping(empty_database))
+    process.send_signal(number)
+    _, said = process.communicate(timeout=15)
+    assert process.returncode == code, said
+    assert "rolled back" in said
+    assert "Traceback" not in said
+    assert not sleeping(empty_database)
+    assert tables(empty_database) == {"a"}
+    assert recorded(empty_database) == ["a"]
+
+
+def test_a_lost_connection_is_told_in_a_sentence(empty_database: str, tmp_path: Path) -> None:
+    suicide = (
+        "begin;\ncreate table x (id int);\nselect pg_terminate_backend(pg_backend_pid());\ncommit;"
+    )
+    write_project(tmp_path, {"a": A, "b": Sql(suicide)})
+    done = run(tmp_path, "deploy", empty_database)
+    assert done.returncode == 1
+    assert "connection to the server was lost" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert recorded(empty_database) == ["a"]
+
+
+def test_two_deployers_at_once(empty_database: str, tmp_path: Path) -> None:
+    short = Sql("begin;\ncreate table slow (id int);\nselect pg_sleep(2);\ncommit;\n")
+    write_project(tmp_path, {"a": A, "slow": short, "b": B})
+    first = start(tmp_path, "deploy", empty_database)
+    wait_for(lambda: sleeping(empty_database))
+    second = run(tmp_path, "deploy", empty_database)
+    out, said = first.communicate(timeout=30)
+    assert first.returncode == 0, said
+    assert "Deployed 3 changes" in out
+    assert (second.returncode, "Nothing to deploy" in second.stdout) == (0, True)
+    assert "another deployment is running" in second.stderr
+    assert recorded(empty_database) == ["a", "slow", "b"]
+
+
+def test_sessions_do_not_leak_from_change_to_change(empty_database: str, tmp_path: Path) -> None:
+    leak = Sql(
+        "begin;\nset search_path = pg_catalog;\nset role pg_monitor;\nreset role;\n"
+        "create temp table t (id int);\nprepare p as select 1;\nlisten l;\n"
+        "set session characteristics as transaction isolation level serializable;\n"
+        "set local role pg_monitor;\ncommit;\n"
+    )
+    clean = Sql(
+        "begin;\ndo $$ begin\n"
+        "  if current_user <> session_user or current_setting('search_path') = 'pg_catalog'\n"
+        "    or to_regclass('pg_temp.t') is not null\n"
+        "    or exists (select from pg_prepared_statements)\n"
+        "    or exists (select pg_listening_channels())\n"
+        "    or current_setting('transaction_isolation') <> 'read committed'\n"
+        "  then raise exception 'something leaked'; end if;\nend $$;\ncommit;\n"
+    )
+    write_project(tmp_path, {"leak": leak, "clean": clean})
+    done = run(tmp_path, "deploy", empty_database)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_lock_is_kept_between_changes(empty_database: str, tmp_path: Path) -> None:
+    held = Sql(
+        "begin;\ndo $$ begin\n  if not exists (select from pg_locks where locktype = 'advisory'"
+        " and pid = pg_backend_pid() and objid = 75474063 and granted)\n"
+        "  then raise exception 'no lock'; end if;\nend $$;\ncommit;\n"
+    )
+    write_project(tmp_path, {"a": A, "held": held})
+    assert run(tmp_path, "deploy", empty_database).returncode == 0
+
+
+def test_refused_before_anything_runs(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": A, "b": Sql("begin;\nselect 1;\n")})
+    done = run(tmp_path, "deploy", empty_database)
+    assert done.returncode == 1
+    assert "deploy/b.sql:2: BEGIN without COMMIT" in done.stderr
+    assert tables(empty_database) == set()
+
+
+def test_conflicts_are_refused_before_anything_runs(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": A, "b": table("b", conflicts=("a",))})
+    done = run(tmp_path, "deploy", empty_database)
+    assert done.returncode == 1
+    assert "b conflicts with a, which is deployed" in done.stderr
+    assert tables(empty_database) == set()
+
+
+def test_dry_run_runs_and_keeps_nothing(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": A, "b": B})
+    done = run(tmp_path, "deploy", "--dry-run", empty_database)
+    assert done.returncode == 0, done.stderr
+    assert "2 changes would deploy" in done.stdout
+    assert tables(empty_database) == set()
+    assert rows(empty_database, "select to_regnamespace('sqitch')") == [(None,)]
+    write_project(tmp_path, {"a": A, "b": Sql("select nosuch;")})
+    done = run(tmp_path, "deploy", "--dry-run", empty_database)
+    assert done.returncode == 1
+    assert "deploy/b.sql:2:8" in done.stderr
+    assert "nothing was kept" in done.stderr
+    assert tables(empty_database) == set()
+
+
+def test_log_only_records_without_running(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": A, "b": Sql("vacuum;")})
+    assert run(tmp_path, "deploy", "--log-only", empty_database).returncode == 0
+    assert recorded(empty_database) == ["a", "b"]
+    assert tables(empty_database) == set()
+
+
+def test_edited_scripts_are_told(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": A})
+    run_json(tmp_path, "deploy", empty_database)
+    (tmp_path / "deploy" / "a.sql").write_text("select 2;")
+    assert run_json(tmp_path, "status", empty_database)["changed_scripts"] == ["a"]
+    assert run(tmp_path, "status", "--check", empty_database).returncode == 4
+    assert "edited" in run(tmp_path, "deploy", empty_database).stderr
+
+
+@pytest.mark.parametrize("arguments", [["deploy"], ["revert", "-y", "--all"], ["verify"]])
+def test_a_database_that_left_the_plan_is_refused(
+    empty_database: str, tmp_path: Path, arguments: list[str]
+) -> None:
+    write_project(tmp_path, {"a": A, "b": B})
+    run_json(tmp_path, "deploy", empty_database)
+    write_project(tmp_path, {"a": table("a", note="edited"), "b": B, "c": C})
+    done = run(tmp_path, *arguments, empty_database)
+    assert done.returncode == 4
+    assert 'sqitch.plan:4 has "a" there with another ID' in done.stderr
+    assert recorded(empty_database) == ["a", "b"]
+    assert run(tmp_path, "status", "--check", empty_database).returncode == 4
+
+
+def test_notices_are_shown(empty_database: str, tmp_path: Path) -> None:
+    loud = Sql("do $$ begin raise notice 'look: 100%% %', 7; end $$;\nselect '%s', 5 % 2;")
+    write_project(tmp_path, {"a": loud})
+    done = run(tmp_path, "deploy", empty_database)
+    assert "NOTICE: look: 100% 7" in done.stderr
+
+
+def test_lock_timeout_is_tried_again_and_ends_in_code_5(
+    empty_database: str, tmp_path: Path
+) -> None:
+    write_project(tmp_path, {"a": A})
+    run_json(tmp_path, "deploy", empty_database)
+    write_project(tmp_path, {"a": A, "b": Sql("alter table a add x int;")})
+    with psycopg.connect(empty_database) as holder:
+        holder.execute("lock table a")
+        done = run(tmp_path, "deploy", "--lock-timeout", "50ms", empty_database)
+    assert done.returncode == 5
+    assert done.stderr.count("trying again") == 2
+    assert "55P03" in done.stderr
+    assert recorded(empty_database) == ["a"]
+    assert run(tmp_path, "deploy", empty_database).returncode == 0
+
+
+def test_read_only_server(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": A})
+    target = make_conninfo(empty_database, options="-c default_transaction_read_only=on")
+    done = run(tmp_path, "deploy", target)
+    assert done.returncode == 1
+    assert "read-only" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_role_without_privileges(
+    empty_database: str, tmp_path: Path, login: Callable[[str, str], str]
+) -> None:
+    write_project(tmp_path, {"a": A})
+    mine = login("pg_monitor", empty_database)
+    done = run(tmp_path, "deploy", mine)
+    assert done.returncode == 1
+    assert "42501" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_to_an_earlier_change_is_no_revert(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": A, "b": B})
+    run_json(tmp_path, "deploy", empty_database)
+    done = run(tmp_path, "deploy", "--to", "a", empty_database)
+    assert (done.returncode, "use revert" in done.stderr) == (1, True)
+    done = run(tmp_path, "revert", "-y", "--to", "nosuch", empty_database)
+    assert (done.returncode, "nosuch" in done.stderr) == (1, True)
+    assert recorded(empty_database) == ["a", "b"]
+
+
+def test_a_failing_revert_keeps_the_change(empty_database: str, tmp_path: Path) -> None:
+    write_project(
+        tmp_path, {"a": A, "b": table("b", revert="begin;\ndrop table b;\nselect x;\ncommit;")}
+    )
+    run_json(tmp_path, "deploy", empty_database)
+    done = run(tmp_path, "revert", "-y", "--all", empty_database)
+    assert done.returncode == 1
+    assert "revert/b.sql:4:8" in done.stderr
+    assert tables(empty_database) == {"a", "b"}
+    assert events(empty_database)[-1] == ("deploy", "b")
+
+
+def test_reworked_changes(empty_database: str, tmp_path: Path) -> None:
+    def function(body: int) -> str:
+        return f"create or replace function f() returns int language sql as 'select {body}';"
+
+    write_project(tmp_path, {"f": Sql(function(1), "drop function f();", tags=("v1",))})
+    run_json(tmp_path, "deploy", empty_database)
+    for kind in ("deploy", "revert", "verify"):
+        (tmp_path / kind / "f.sql").rename(tmp_path / kind / "f@v1.sql")
+    for kind, text in (("deploy", function(2)), ("revert", function(1)), ("verify", "select 1;")):
+        (tmp_path / kind / "f.sql").write_text(text)
+    with (tmp_path / "sqitch.plan").open("a") as plan:
+        plan.write("\nf [f@v1] 2026-01-02T00:00:00Z Ada <ada@example.com> # Again\n")
+    run_json(tmp_path, "deploy", empty_database)
+    assert rows(empty_database, "select f()") == [(2,)]
+    assert sqitch(tmp_path, empty_database, "verify", "{target}").returncode == 0
+    run_json(tmp_path, "revert", "-y", "--to", "f@v1", empty_database)
+    assert rows(empty_database, "select f()") == [(1,)]
+    done = sqitch(tmp_path, empty_database, "deploy", "{target}")
+    assert done.returncode == 0, done.stderr
+    run_json(tmp_path, "revert", "-y", "--all", empty_database)
+    assert recorded(empty_database) == []
+
+
+def test_sqitch_goes_on_from_ours_and_we_from_its(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": table("a", tags=("v1",)), "b": B, "c": C})
+    run_json(tmp_path, "deploy", "--to", "@v1", empty_database)
+    for arguments in (["status"], ["verify"], ["check"], ["deploy", "--to", "b", "--verify"]):
+        done = sqitch(tmp_path, empty_database, *arguments, "{target}")
+        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+    assert run_json(tmp_path, "status", empty_database)["deployed"] == 2
+    assert run(tmp_path, "verify", empty_database).returncode == 0
+    run_json(tmp_path, "deploy", empty_database)
+    done = sqitch(tmp_path, empty_database, "revert", "-y", "--to", "b", "{target}")
+    assert done.returncode == 0, done.stderr
+    run_json(tmp_path, "revert", "-y", "--to", "a", empty_database)
+    assert (tables(empty_database), recorded(empty_database)) == ({"a"}, ["a"])
+    done = sqitch(tmp_path, empty_database, "revert", "-y", "{target}")
+    assert done.returncode == 0, done.stderr
+    assert (tables(empty_database), recorded(empty_database)) == (set(), [])
+    run_json(tmp_path, "deploy", empty_database)
+    assert sqitch(tmp_path, empty_database, "check", "{target}").returncode == 0
+    assert os.environ.get("SQITCH_TARGET") is None

@@ -1,0 +1,289 @@
+"""The plan: grammar, IDs, references; Sqitch itself is the judge of the IDs."""
+
+from __future__ import annotations
+
+import re
+import string
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from hashlib import sha1
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from small_project import sqitch
+
+from integrations_db.errors import Failure
+from integrations_db.plan import (
+    Change,
+    Dependency,
+    Plan,
+    PlanError,
+    Tag,
+    canonical_uri,
+    find_change,
+    format_plan,
+    parse_plan,
+    read_plan,
+    rework_tags,
+    script_hash,
+)
+
+pytestmark = pytest.mark.static
+
+# The IDs in the next test are what Sqitch 1.3.1 shows for this plan.
+SHOP = """\
+%syntax-version=1.0.0-b2
+%project=shop
+%uri=HTTPS://Example.com
+
+app 2026-01-01T10:00:00Z Zo\u00eb O\u2019Vera <zoe@example.com> # Add the schema
+orders [app] 2026-01-02T10:00:00Z Zo\u00eb O\u2019Vera <zoe@example.com> # Hold orders,\\none a line
+@v1 2026-01-03T10:00:00Z Zo\u00eb O\u2019Vera <zoe@example.com> # First release
+"""
+BY = "2026-01-01T00:00:00Z Ada <a@example.com>"
+HEAD = "%project=p\n\n"
+
+
+def test_ids_are_those_of_sqitch() -> None:
+    app, orders = parse_plan(SHOP).changes
+    assert app.id == "27d9b09fcf531221fdbdae0b399f5201e9c08192"
+    assert orders.id == "c508087b85cb95f07fdc5e82c21bfbfd9769f7c7"
+    assert orders.tags[0].id == "cf95c5e6ddb5cff65e18254e3c83ed7dcc163ffc"
+
+
+def test_any_earlier_edit_changes_later_ids() -> None:
+    edited = parse_plan(SHOP.replace("Add the", "add the"))
+    assert edited.changes[1].id != parse_plan(SHOP).changes[1].id
+
+
+def test_notes_escapes_and_perl_truth() -> None:
+    plan = parse_plan(HEAD + f"a {BY} # one\\ntwo \\\\ \\t\nb {BY} # 0\nc {BY}#   \n")
+    assert [change.note for change in plan.changes] == ["one\ntwo \\ \\t", "0", ""]
+    no_note = parse_plan(HEAD + f"a {BY} # one\\ntwo \\\\ \\t\nb {BY}\n")
+    assert plan.changes[1].id == no_note.changes[1].id  # Sqitch drops a note of 0
+
+
+def test_blank_lines_comments_and_line_ends() -> None:
+    plan = parse_plan(f"# c\r\n%project = p\r\n\r\n  # c\r\n + a\t{BY}\r\n@t {BY}\r\n\r\n- b {BY}")
+    assert [(c.name, c.line) for c in plan.changes] == [("a", 5), ("b", 8)]
+    assert plan.changes[0].title == "a @t"
+
+
+def test_planner_keeps_extra_blanks_which_are_hashed() -> None:
+    plan = parse_plan(HEAD + "a 2026-01-01T00:00:00Z Ada   <a@example.com>\n")
+    assert plan.changes[0].planner_name == "Ada  "
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        ("a 2026-01-01T00:00:00Z Ada <a@e>\n", 1, "pragma"),
+        (f"%project=p\na {BY}\n", 2, "pragma"),
+        ("%project=@p\n\n", 1, "project"),
+        (HEAD + "a Ada <a@e>\n", 3, "timestamp"),
+        (HEAD + "a 2026-01-01T00:00:00Z\n", 3, "planner"),
+        (HEAD + "a 2026-02-30T00:00:00Z Ada <a@e>\n", 3, "date"),
+        (HEAD + f"-a- {BY}\n", 3, "expected"),
+        (HEAD + f"a[b] {BY}\n", 3, "requires"),
+        (HEAD + f"HEAD {BY}\n", 3, "reserved"),
+        (HEAD + f"{'a' * 40} {BY}\n", 3, "ID"),
+        (HEAD + f"a=1 {BY}\n", 3, "expected"),
+        (HEAD + f"a {BY}\na {BY}\n", 4, "tag"),
+        (HEAD + f"@t {BY}\n", 3, "no change"),
+        (HEAD + f"a {BY}\n@t {BY}\n@t {BY}\n", 5, "line 4"),
+        (HEAD + f"a {BY}\n@t [a] {BY}\n", 4, "dependencies"),
+        (HEAD + f"a {BY}\n@t/u {BY}\n", 4, "slash"),
+        (HEAD + f"a [b] {BY}\n", 3, '"b"'),
+        (HEAD + f"a [a] {BY}\n", 3, '"a"'),
+        (HEAD + f"a {BY}\nb [a@t] {BY}\n", 4, '"a@t"'),
+        (HEAD + f"a {BY}\nb [a a] {BY}\n", 4, "twice"),
+        (HEAD + f"a {BY}\nb [{'0' * 40}] {BY}\n", 4, "bare IDs"),
+        (HEAD + f"a {BY}\nb [a::] {BY}\n", 4, "not a dependency"),
+    ],
+)
+def test_errors_name_the_line(text: str, line: int, why: str) -> None:
+    with pytest.raises(PlanError, match=rf"sqitch\.plan:{line}: .*{why}"):
+        parse_plan(text)
+
+
+def test_missing_project_and_file(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="%project"):
+        parse_plan("\n")
+    with pytest.raises(PlanError, match="No such file"):
+        read_plan(tmp_path / "sqitch.plan")
+    (tmp_path / "latin").write_bytes(b"%project=\xe4")
+    with pytest.raises(PlanError, match="UTF-8"):
+        read_plan(tmp_path / "latin")
+
+
+REWORKED = parse_plan(
+    HEAD + f"a {BY}\nb {BY}\n@v1 {BY}\nc {BY}\n@v2 {BY}\n@v3 {BY}\na [a@v1] {BY}\nd {BY}\n"
+)
+
+
+def test_reworked_scripts_are_named_after_the_tags_in_between() -> None:
+    assert [rework_tags(REWORKED, i) for i in range(5)] == [("v2", "v3", "v1"), (), (), (), ()]
+
+
+@pytest.mark.parametrize(
+    ("key", "index"),
+    [
+        ("b", 1),
+        ("a@v1", 0),
+        ("a@HEAD", 3),
+        ("@v2", 2),
+        ("@HEAD", 4),
+        ("HEAD^", 3),
+        ("HEAD^^", 2),
+        ("@v3^2", 0),
+        ("ROOT~", 1),
+        ("ROOT", 0),
+        (REWORKED.changes[3].id, 3),
+        (REWORKED.changes[2].tags[1].id, 2),
+    ],
+)
+def test_references(key: str, index: int) -> None:
+    assert find_change(REWORKED, key) == index
+
+
+@pytest.mark.parametrize("key", ["x", "@x", "x@v1", "a@x", "d@v1", "HEAD~", "ROOT^"])
+def test_unknown_references(key: str) -> None:
+    with pytest.raises(Failure):
+        find_change(REWORKED, key)
+
+
+def test_ambiguous_reference_names_the_choices() -> None:
+    with pytest.raises(Failure, match=r"ambiguous.*a@v2, a@HEAD"):
+        find_change(REWORKED, "a")
+
+
+@pytest.mark.parametrize(
+    ("uri", "canonical"),
+    [
+        ("https://Example.COM", "https://example.com/"),
+        ("HTTPS://example.com:443/a", "https://example.com/a"),
+        (
+            "http://example.com:8080/%7euser/%c3%a4/\u00e4",
+            "http://example.com:8080/~user/%C3%A4/%C3%A4",
+        ),
+        ("https://b\u00fccher.example/", "https://xn--bcher-kva.example/"),
+        ("git@github.com:a/b", "git@github.com:a/b"),
+        ("FOO", "FOO"),
+    ],
+)
+def test_canonical_uri(uri: str, canonical: str) -> None:
+    assert canonical_uri(uri) == canonical
+
+
+def test_script_hash(tmp_path: Path) -> None:
+    script = tmp_path / "a.sql"
+    assert script_hash(script) is None
+    script.write_bytes(b"select 1;\r\n")
+    assert script_hash(script) == sha1(b"select 1;\r\n", usedforsecurity=False).hexdigest()
+
+
+_letters = string.ascii_letters + string.digits + "_\u00e4\u962a"
+_names = st.from_regex(r"[a-z_\u00e4][a-z0-9_/.+\u962a-]{0,10}[a-z0-9_]", fullmatch=True).filter(
+    lambda name: "//" not in name and not re.search(r"/\d+$", name)
+)
+_times = st.integers(0, 10**9).map(
+    lambda s: datetime(2000, 1, 1, tzinfo=UTC) + timedelta(seconds=s)
+)
+_words = (
+    st.text(_letters + " .'\u2019", min_size=1)
+    .map(str.strip)
+    .filter(
+        lambda word: word not in ("", "0")  # Perl takes 0 for nothing
+    )
+)
+_notes = st.text(_letters + " \\\n\r#@[]", max_size=30).map(str.strip)
+_emails = st.from_regex(r"[a-z]{1,8}@[a-z]{1,8}\.example", fullmatch=True)
+
+
+def is_none_of(names: list[str], name: str) -> bool:
+    return name not in names
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    """Plans with tags, dependencies of all forms, and reworked changes."""
+    changes: list[Change] = []
+    tags: list[str] = []
+    since_tag: set[str] = set()
+    for _ in range(draw(st.integers(0, 6))):
+        names = [c.name for c in changes]
+        again = sorted(set(names) - since_tag)
+        fresh = _names.filter(partial(is_none_of, names))
+        name = draw(st.one_of(st.sampled_from(again), fresh) if again else fresh)
+        required = draw(st.lists(st.sampled_from(names), unique=True, max_size=3)) if names else []
+        requires = [Dependency(n) for n in required if n != name or n in names]
+        if tags:
+            requires += [
+                Dependency(None, t) for t in draw(st.sets(st.sampled_from(tags), max_size=1))
+            ]
+        requires += draw(st.lists(st.just(Dependency("x/y", project="other")), max_size=1))
+        conflicts = (
+            [
+                Dependency(n, conflict=True)
+                for n in draw(st.sets(st.sampled_from(names), max_size=1))
+            ]
+            if names
+            else []
+        )
+        by = (draw(_times), draw(_words), draw(_emails))
+        since_tag.add(name)
+        new: list[Tag] = []
+        for tag in draw(
+            st.lists(
+                st.from_regex(r"[a-z][a-z0-9.]{0,5}[a-z]", fullmatch=True), max_size=2, unique=True
+            )
+        ):
+            if tag not in tags:
+                tags.append(tag)
+                note = draw(_notes).replace("\r", "")  # it is compared as text
+                new.append(Tag(tag, draw(_times), draw(_words), draw(_emails), note))
+                since_tag.clear()
+        changes.append(
+            Change(name, *by, draw(_notes), tuple(requires), tuple(conflicts), tuple(new))
+        )
+    uri = draw(st.sampled_from([None, "https://example.com/p/", "HTTP://Example.com/%7ea b"]))
+    return Plan(draw(_names.filter(lambda n: n not in ("root", "head"))), tuple(changes), uri)
+
+
+@given(plans())
+@settings(suppress_health_check=[HealthCheck.too_slow])
+def test_format_and_parse_are_inverse(plan: Plan) -> None:
+    text = format_plan(plan)
+    parsed = parse_plan(text)
+    assert parsed == plan
+    assert format_plan(parsed) == text
+
+
+@given(plan=plans())
+@settings(
+    max_examples=12,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],  # shrinking would start Sqitch a thousand times
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+def test_sqitch_computes_the_same_ids(plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "sqitch.conf").write_text("[core]\n\tengine = pg\n")
+    (tmp_path / "sqitch.plan").write_text(format_plan(plan))
+    ours = parse_plan(format_plan(plan))
+    if not ours.changes:
+        return
+    shown = sqitch(tmp_path, None, "plan", "--format", "format:%H", "--no-headers")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.split() == [change.id for change in ours.changes]
+    for tag in [tag for change in ours.changes for tag in change.tags][:2]:
+        told = sqitch(tmp_path, None, "show", "tag", f"@{tag.name}")
+        info = told.stdout.removesuffix("\n").encode()
+        info = b"tag %d\0" % len(info) + info
+        assert sha1(info, usedforsecurity=False).hexdigest() == tag.id
+
+
+def test_equality_ignores_where_it_was_read() -> None:
+    assert replace(REWORKED, file="elsewhere") == REWORKED
