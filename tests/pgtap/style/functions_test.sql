@@ -1,0 +1,188 @@
+-- Rules for every function of both schemas.
+begin;
+select * from no_plan();
+
+-- Six settings, each against an attack that was tried: a shadowing schema, row_security = off, and
+-- four ways in which a caller's session prints the values that a function works with.
+select is(
+  (select pg_catalog.array_agg(s order by s) from pg_catalog.unnest(p.proconfig) as s),
+  array[
+    'debug_print_parse=off', 'debug_print_plan=off', 'debug_print_rewritten=off',
+    'plpgsql.print_strict_params=off', 'row_security=on', 'search_path=pg_catalog, pg_temp'
+  ],
+  p.proname || ' runs with exactly these settings')
+from pg_catalog.pg_proc as p
+where p.pronamespace in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+  and p.prosecdef
+order by p.proname;
+
+-- STABLE only where nothing is written: a STABLE function that inserts fails when it is called.
+select set_eq(
+  $$
+    select p.proname::text, p.provolatile::text, p.proowner::regrole::text
+      from pg_catalog.pg_proc as p
+     where p.pronamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+       and p.prosecdef
+  $$,
+  $$
+    values ('create_instance', 'v', 'integrations_owner'),
+           ('create_tenant_key', 'v', 'integrations_owner'),
+           ('delete_instance', 'v', 'integrations_owner'),
+           ('discard_draft', 'v', 'integrations_owner'),
+           ('get_credentials', 'v', 'integrations_owner'),
+           ('list_keys', 's', 'integrations_keymaster'),
+           ('put_credentials', 'v', 'integrations_owner'),
+           ('record_connection', 'v', 'integrations_owner'),
+           ('register_definition', 'v', 'integrations_owner'),
+           ('rename_instance', 'v', 'integrations_owner'),
+           ('revoke_credentials', 'v', 'integrations_owner'),
+           ('set_definition_status', 'v', 'integrations_owner'),
+           ('set_instance_status', 'v', 'integrations_owner'),
+           ('unlock', 'v', 'integrations_owner'),
+           ('update_config', 'v', 'integrations_owner')
+  $$,
+  'the definer functions are these, and one of them belongs to the keymaster');
+
+-- A search path is named first in pg_temp by PostgreSQL itself when it is not named at all.
+select is(
+  p.proconfig, array['search_path=pg_catalog, pg_temp'],
+  p.proname || ' has a search path that nobody can write to')
+from pg_catalog.pg_proc as p
+     join pg_catalog.pg_language as l on l.oid = p.prolang
+where p.pronamespace in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+  and not p.prosecdef
+  and l.lanname <> 'sql'
+order by p.proname;
+
+select isnt(
+  p.prosqlbody, null, p.proname || ' is SQL that was parsed when it was made')
+from pg_catalog.pg_proc as p
+     join pg_catalog.pg_language as l on l.oid = p.prolang
+where p.pronamespace in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+  and l.lanname = 'sql'
+order by p.proname;
+
+select set_eq(
+  $$
+    select distinct l.lanname::text
+      from pg_catalog.pg_proc as p
+           join pg_catalog.pg_language as l on l.oid = p.prolang
+     where p.pronamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+  $$,
+  array['plpgsql', 'sql'], 'there are no other languages');
+select is_empty(
+  $$
+    select p.oid::regprocedure
+      from pg_catalog.pg_proc as p
+     where p.pronamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+       and p.proleakproof
+  $$,
+  'no function is leakproof');
+select is_empty(
+  $$
+    select p.oid::regprocedure
+      from pg_catalog.pg_proc as p
+     where p.pronamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+       and p.proisstrict
+  $$,
+  'no function is strict: it would answer NULL with NULL instead of an error');
+-- The plan of a prepared statement keeps the answer of an IMMUTABLE function: that of another
+-- tenant, or another day.
+select is_empty(
+  $$
+    select p.oid::regprocedure
+      from pg_catalog.pg_proc as p
+     where p.pronamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+       and p.provolatile = 'i'
+       and pg_catalog.pg_get_functiondef(p.oid)
+           ~* ('current_setting|set_config|current_tenant|require_tenant|opened_key'
+               || '|now\(|timestamp|current_user|session_user|\mfrom\M\s+integrations')
+  $$,
+  'no immutable function reads a setting, a table or a clock');
+select is_empty(
+  $$
+    select p.oid::regprocedure
+      from pg_catalog.pg_proc as p
+     where p.pronamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+       and p.proparallel <> 'u'
+       and p.provolatile = 'v'
+       and p.proname not in ('random_bytes', 'encrypt_text', 'encrypt_bytes')
+  $$,
+  'what writes is not parallel safe');
+-- RAISE LOG also logs the statement: never where a secret is an argument.
+select set_eq(
+  $$
+    select p.proname::text
+      from pg_catalog.pg_proc as p
+     where p.pronamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+       and p.prosrc ~* '\mraise\s+(log|debug|info|notice|warning)\M'
+  $$,
+  array['get_credentials'], 'only get_credentials writes to the server''s log');
+select set_eq(
+  $$
+    select p.proname::text
+      from pg_catalog.pg_proc as p
+     where p.pronamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+       and p.prosrc ~* '\mexecute\M'
+  $$,
+  array['set_tenant'], 'only set_tenant runs text that was put together');
+
+-- Parameters are called by name: they are the contract. Inner functions have theirs in their tests.
+select set_eq(
+  $$
+    select p.proname::text, pg_catalog.pg_get_function_arguments(p.oid),
+           pg_catalog.pg_get_function_result(p.oid)
+      from pg_catalog.pg_proc as p
+     where p.pronamespace = 'integrations'::regnamespace
+  $$,
+  $$
+    values ('set_tenant', 'tenant_id uuid', 'void'),
+           ('current_tenant', '', 'uuid'),
+           ('register_definition',
+            'name text, type text, version text, docs_url text DEFAULT NULL::text, '
+            'description text DEFAULT NULL::text, '
+            'credentials_schema jsonb DEFAULT ''{}''::jsonb, '
+            'config_schema jsonb DEFAULT ''{}''::jsonb', 'uuid'),
+           ('set_definition_status',
+            'definition_id uuid, status integrations.integration_definition_status', 'void'),
+           ('discard_draft', 'definition_id uuid', 'void'),
+           ('create_instance',
+            'integration_id uuid, name text, config jsonb DEFAULT ''{}''::jsonb', 'uuid'),
+           ('update_config', 'instance_id uuid, config jsonb', 'void'),
+           ('rename_instance', 'instance_id uuid, name text', 'void'),
+           ('set_instance_status',
+            'instance_id uuid, status integrations.integration_instance_status, '
+            'reason text DEFAULT NULL::text', 'void'),
+           ('delete_instance', 'instance_id uuid', 'void'),
+           ('unlock', 'kek_id text, kek bytea', 'integer'),
+           ('put_credentials',
+            'instance_id uuid, credentials text, '
+            'expected_version integer DEFAULT NULL::integer', 'integer'),
+           ('get_credentials', 'instance_id uuid', 'jsonb'),
+           ('revoke_credentials', 'instance_id uuid', 'void'),
+           ('record_connection',
+            'instance_id uuid, ok boolean, reason text DEFAULT NULL::text', 'void'),
+           ('create_tenant_key', 'kek_id text, kek bytea', 'uuid')
+  $$,
+  'the callable functions have these parameters and results');
+select is_empty(
+  $$
+    select p.oid::regprocedure
+      from pg_catalog.pg_proc as p
+     where p.pronamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+       and p.pronargs > 0
+       and (p.proargnames is null or '' = any (p.proargnames))
+  $$,
+  'every parameter has a name');
+
+select * from finish();
+rollback;

@@ -1,0 +1,97 @@
+-- The whole of both schemas, by name: what is not listed here is not there.
+begin;
+select * from no_plan();
+
+select tables_are(
+  'integrations', array['integration_definitions', 'integration_instances']);
+select tables_are(
+  'integrations_private',
+  array['tenant_keys', 'key_encryption_keys', 'audit_log', 'audit_log_default']);
+select views_are('integrations', array['instance_overview', 'audit_trail', 'key_overview']);
+select views_are('integrations_private', array[]::name[]);
+select materialized_views_are(
+  s, array[]::name[], s || ' has no materialized view: row-level security does not reach into one')
+from pg_catalog.unnest(array['integrations', 'integrations_private']) as s;
+select sequences_are(s, array[]::name[], s || ' has no sequence')
+from pg_catalog.unnest(array['integrations', 'integrations_private']) as s;
+select enums_are(
+  'integrations', array['integration_definition_status', 'integration_instance_status']);
+select enums_are('integrations_private', array['tenant_key_state']);
+select is_empty(
+  $$
+    select t.oid::regtype
+      from pg_catalog.pg_type as t
+     where t.typnamespace in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+       -- Row types of tables and views, arrays and enums are told of above.
+       and t.typtype <> 'e'
+       and t.typrelid = 0
+       and t.typelem = 0
+  $$,
+  'there are no domains, ranges or free-standing composite types');
+select functions_are(
+  'integrations',
+  array[
+    'create_instance', 'create_tenant_key', 'current_tenant', 'delete_instance',
+    'discard_draft', 'get_credentials', 'put_credentials', 'record_connection',
+    'register_definition', 'rename_instance', 'revoke_credentials', 'set_definition_status',
+    'set_instance_status', 'set_tenant', 'unlock', 'update_config'
+  ]);
+select functions_are(
+  'integrations_private',
+  array[
+    'add_to_keyring', 'check_config', 'check_kek', 'check_name', 'credentials_expire_at',
+    'credentials_subkey', 'data_key_check_value', 'decrypt_bytes', 'decrypt_text',
+    'encrypt_bytes', 'encrypt_text', 'hmac', 'instance_may_move', 'kek_check_value',
+    'list_keys', 'lock_active_key', 'lock_instance', 'move_instance', 'open_credentials',
+    'opened_key', 'parse_credentials', 'random_bytes', 'require_tenant', 'require_usable',
+    'seal_credentials', 'stamp_last_used', 'tg_audit_log__append_only',
+    'tg_integration_definitions__immutable', 'wrapping_passphrase', 'write_audit'
+  ]);
+select is_empty(
+  $$
+    select p.proname
+      from pg_catalog.pg_proc as p
+     where p.pronamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+     group by p.pronamespace, p.proname
+    having pg_catalog.count(*) > 1
+  $$,
+  'no function has overloads: callers use names, and a hostile overload would be a surprise');
+select is_empty(
+  $$
+    select c.relname
+      from pg_catalog.pg_class as c
+     where c.relnamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+       and c.relkind not in ('r', 'p', 'v', 'i', 'I')
+  $$,
+  'there are no relations of other kinds');
+select set_eq(
+  $$
+    select c.relname::text || '.' || t.tgname
+      from pg_catalog.pg_trigger as t
+           join pg_catalog.pg_class as c on c.oid = t.tgrelid
+     where c.relnamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+       and not t.tgisinternal
+  $$,
+  array[
+    'integration_definitions._100_immutable', 'integration_definitions._110_no_truncate',
+    'audit_log._100_append_only', 'audit_log._110_no_truncate',
+    'audit_log_default._100_append_only', 'audit_log_default._110_no_truncate'
+  ],
+  'the triggers are these');
+select is_empty(
+  $$
+    select r.rulename
+      from pg_catalog.pg_rewrite as r
+           join pg_catalog.pg_class as c on c.oid = r.ev_class
+     where c.relnamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+       and r.rulename <> '_RETURN'
+  $$,
+  'there are no rules');
+select is_empty('select evtname from pg_catalog.pg_event_trigger', 'there are no event triggers');
+
+select * from finish();
+rollback;
