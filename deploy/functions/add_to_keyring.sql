@@ -5,8 +5,8 @@ begin;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
--- A keyring is for one tenant: a key of another one starts a new ring. Its form: <tenant>|<key
--- id>=<hex>|<key id>=<hex>...
+-- A keyring is for one tenant: a key of another one starts a new ring. Its form:
+-- <tenant>|<key id>=<hex>|<key id>=<hex>...
 create function integrations_private.add_to_keyring(
   keyring text,
   tenant_id uuid,
@@ -26,11 +26,12 @@ begin
     keyring := add_to_keyring.tenant_id::text;
   end if;
 
-  -- The same key again takes the place of its former entry.
-  v_at := pg_catalog.strpos(keyring, v_entry);
-  if v_at > 0 then
+  -- The same key again takes the place of its former entry, or of what a caller put there.
+  loop
+    v_at := pg_catalog.strpos(keyring, v_entry);
+    exit when v_at = 0;
     keyring := overlay(keyring placing '' from v_at for 102);
-  end if;
+  end loop;
 
   return keyring || v_entry || pg_catalog.encode(data_key, 'hex');
 end;

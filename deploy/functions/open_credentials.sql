@@ -42,8 +42,11 @@ begin
             'enc', tenant_id, instance_id, key_id, open_credentials.version, data_key),
           'hex'))::jsonb;
     end if;
-  exception when others then
-    v_credentials := null;
+  exception
+    when insufficient_resources or program_limit_exceeded then
+      raise;                                 -- the server's trouble, not damage
+    when others then
+      v_credentials := null;
   end;
 
   if v_credentials is null then

@@ -23,6 +23,10 @@ begin
   if pg_catalog.octet_length(parse_credentials.credentials) <= 65536 then
     begin
       v_credentials := parse_credentials.credentials::jsonb;
+      -- What nests near the limit of this session's stack could not be read back in a deeper one.
+      if v_credentials @? '$.**{101}' then
+        v_credentials := null;
+      end if;
     exception when others then
       v_credentials := null;
     end;
@@ -30,7 +34,8 @@ begin
 
   if pg_catalog.jsonb_typeof(v_credentials) is distinct from 'object' then
     raise exception 'credentials must be a JSON object of at most 64 KiB'
-      using errcode = 'IN305', hint = 'Text in JSON form, without U+0000.';
+      using errcode = 'IN305',
+            hint = 'Text in JSON form, without U+0000, not nested over 100 levels.';
   end if;
 
   return v_credentials;
@@ -40,7 +45,8 @@ $function$;
 alter function integrations_private.parse_credentials(text) owner to integrations_owner;
 
 comment on function integrations_private.parse_credentials(text) is
-$$Returns credentials as JSON. Errors: 22023 null, IN305 not a JSON object or over 64 KiB.$$;
+$$Returns credentials as JSON. Errors: 22023 null, IN305 not a JSON object, over 64 KiB, or nested
+over 100 levels.$$;
 
 revoke all on function integrations_private.parse_credentials(text) from public;
 

@@ -50,8 +50,8 @@ comment on function integrations.set_instance_status(
   integrations.integration_instance_status,
   text
 ) is
-$$Moves an instance through its life: active and error to disabled and back, anything to revoked,
-which is final and erases the credentials. The reason is cut to 1000 characters.
+$$Moves an instance through its life: between active, error and disabled, and from anywhere to
+revoked, which is final and erases the credentials. The reason is cut to 1000 characters.
 Callable by integrations_tenant, svc_integration. Errors: 22023 null, IN001 no tenant, IN104 no
 such move, IN201 not found.$$;
 

@@ -49,8 +49,11 @@ begin
     begin
       v_data_key := integrations_private.decrypt_bytes(
         v_key.wrapped, integrations_private.wrapping_passphrase(v_tenant_id, v_key.id, kek));
-    exception when others then
-      v_data_key := null;
+    exception
+      when insufficient_resources or program_limit_exceeded then
+        raise;                               -- the server's trouble, not damage
+      when others then
+        v_data_key := null;
     end;
 
     if v_data_key is null or integrations_private.data_key_check_value(v_key.id, v_data_key)

@@ -1,6 +1,6 @@
 -- Tests functions/add_to_keyring: the form that opened_key reads.
 begin;
-select plan(15);
+select plan(16);
 
 select has_function(
   'integrations_private', 'add_to_keyring',
@@ -71,6 +71,14 @@ select is(
   tests.tenant_a() || '|' || tests.tenant_b() || '=' || pg_catalog.encode(tests.kek(2), 'hex')
     || '|' || tests.nobody() || '=' || pg_catalog.encode(tests.kek(3), 'hex'),
   'the same key again takes the place of its former entry: the ring never grows without end');
+
+select is(
+  integrations_private.add_to_keyring(
+    tests.tenant_a()
+      || pg_catalog.repeat('|' || tests.nobody() || '=' || pg_catalog.repeat('0', 64), 3),
+    tests.tenant_a(), tests.nobody(), tests.kek()),
+  tests.tenant_a() || '|' || tests.nobody() || '=' || pg_catalog.encode(tests.kek(), 'hex'),
+  'every entry that a caller has put there for the key goes');
 
 select * from finish();
 rollback;

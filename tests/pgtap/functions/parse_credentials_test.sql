@@ -1,6 +1,6 @@
 -- Tests functions/parse_credentials: the server's own error would quote the secret.
 begin;
-select plan(30);
+select plan(33);
 
 select has_function('integrations_private', 'parse_credentials', array['text']);
 select is(
@@ -32,6 +32,12 @@ select lives_ok(
       '{"a": "' || pg_catalog.repeat('x', 65536 - 9) || '"}')
   $$,
   'exactly 64 KiB');
+select lives_ok(
+  $$
+    select integrations_private.parse_credentials(
+      '{"a": ' || pg_catalog.repeat('[', 99) || pg_catalog.repeat(']', 99) || '}')
+  $$,
+  'exactly 100 levels');
 select throws_ok(
   $$ select integrations_private.parse_credentials(null) $$, '22023',
   'credentials must not be null', 'parse_credentials refuses null');
@@ -44,7 +50,7 @@ select is(
     'sqlstate', 'IN305',
     'message', 'credentials must be a JSON object of at most 64 KiB',
     'detail', '',
-    'hint', 'Text in JSON form, without U+0000.'),
+    'hint', 'Text in JSON form, without U+0000, not nested over 100 levels.'),
   'parse_credentials refuses ' || v.what || ' with IN305, and quotes nothing of it')
 from (
   values ('an empty text', ''),
@@ -62,6 +68,10 @@ from (
          ('half a surrogate pair', '{"token": "SENTINEL\ud800"}'),
          ('a raw newline in a string', E'{"token": "SENTINEL\n"}'),
          ('one byte over 64 KiB', '{"a": "' || pg_catalog.repeat('x', 65536 - 8) || '"}'),
+         ('101 levels, the last one a value',
+          '{"a": ' || pg_catalog.repeat('[', 100) || '1' || pg_catalog.repeat(']', 100) || '}'),
+         ('what nests near the limit of the stack',
+          '{"a": ' || pg_catalog.repeat('[', 14000) || pg_catalog.repeat(']', 14000) || '}'),
          ('64 KiB of brackets', pg_catalog.repeat('[', 65536)),
          ('an exponent that no number has', '{"n": 1e999999}')
 ) as v (what, credentials);
