@@ -1,0 +1,24 @@
+-- Grants on tables: each that is there, and some that must not be.
+with g as (
+  select c.oid::regclass as t, a.grantee::regrole as r, a.privilege_type as p, null::name as col
+    from pg_class as c, aclexplode(c.relacl) as a
+   where c.relkind in ('r', 'p') and a.grantee <> c.relowner and a.grantee <> 0
+     and relnamespace in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+  union all
+  select c.oid::regclass, a.grantee::regrole, a.privilege_type, attname
+    from pg_class as c join pg_attribute as t on t.attrelid = c.oid, aclexplode(t.attacl) as a
+   where c.relkind in ('r', 'p')
+     and relnamespace in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+)
+select 'grants/' || r, format('revoke %s %s on %s from %s', p, '(' || quote_ident(col) || ')', t, r)
+  from g
+union all
+select distinct 'grants/' || r, format('grant %s on %s to %s', more, t, r) from g,
+  unnest(array['insert', 'update', 'delete', 'truncate', 'references', 'trigger']) as more
+union all
+select distinct 'grants/' || r, format('grant select on integrations_private.key_encryption_keys to %s', r)
+  from g
+union all
+select distinct 'grants/' || r, format('grant select (credentials) on %s to %s', t, r)
+  from g where t = 'integrations.integration_instances'::regclass
+   and r <> 'svc_integration'::regrole;

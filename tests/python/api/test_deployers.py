@@ -1,0 +1,278 @@
+"""Deploying and reverting by a superuser and by an ordinary login, on clusters in every condition.
+
+Each test has a server to itself: roles belong to the whole cluster.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from integrations_db.testing import databases
+from integrations_db.testing.servers import Server
+
+from .client import Client
+from .deployment import CHANGES, Connection, catalogue, deploy, revert, run_script, smoke, verify
+from .world import connect
+
+OWNERS = ["integrations_owner", "integrations_keymaster"]
+ROLES = [*OWNERS, "svc_integration", "integrations_tenant", "integrations_admin",
+         "integrations_auditor"]  # fmt: skip
+POWERS = ["superuser", "bypassrls", "createrole", "createdb"]
+ORDINARY = "createrole createdb"
+
+
+@dataclass
+class Cluster:
+    """A server without the package's roles, and ways into it."""
+
+    server: Server
+    folder: Path
+    stack: ExitStack
+
+    def connect(self, conninfo: str) -> Connection:
+        return self.stack.enter_context(connect(conninfo))
+
+    def superuser(self, conninfo: str | None = None) -> Connection:
+        """Gives a superuser's connection, to the database of a conninfo."""
+        database = conninfo_to_dict(conninfo or self.server.dsn)["dbname"]
+        return self.connect(psycopg.conninfo.make_conninfo(self.server.dsn, dbname=database))
+
+    def member(self, role: str, conninfo: str) -> str:
+        """Makes a login in a role and gives its conninfo, to the same database."""
+        database = conninfo_to_dict(conninfo)["dbname"]
+        dsn = psycopg.conninfo.make_conninfo(self.server.dsn, dbname=database)
+        return databases.create_login(role, dsn, self.folder)
+
+    def database(self) -> str:
+        """Makes an empty database and gives its conninfo, as superuser."""
+        return self.stack.enter_context(databases.clone(self.server.dsn, "template0"))
+
+    def deployer(self, powers: str = ORDINARY) -> tuple[str, Connection]:
+        """Makes a login with these powers that owns a new database, and connects there."""
+        conninfo = self.database()
+        group, dba = databases.new_name("group"), self.superuser(conninfo)
+        dba.execute(sql.SQL("create role {}").format(sql.Identifier(group)))
+        own = self.member(group, conninfo)
+        user = sql.Identifier(str(conninfo_to_dict(own)["user"]))
+        dba.execute(sql.SQL("alter role {} " + powers).format(user))
+        name = sql.Identifier(str(conninfo_to_dict(own)["dbname"]))
+        dba.execute(sql.SQL("alter database {} owner to {}").format(name, user))
+        return own, self.connect(own)
+
+    def works(self, conninfo: str) -> None:
+        """Sees that members of the roles can work with what is deployed."""
+        admin = Client(self.connect(self.member("integrations_admin", conninfo)))
+        smoke(admin, Client(self.connect(self.member("svc_integration", conninfo))))
+
+    def roles(self) -> set[str]:
+        """Gives which of the package's roles there are."""
+        query = "select rolname::text from pg_roles where rolname = any (%s)"
+        return {name for (name,) in self.superuser().execute(query, [ROLES]).fetchall()}
+
+
+@pytest.fixture
+def bare(cluster: Server, tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster of its own."""
+    with ExitStack() as stack:
+        yield Cluster(cluster, tmp_path, stack)
+
+
+def advised(error: psycopg.Error) -> str:
+    """Gives the command that an error's hint has for the DBA."""
+    found = re.fullmatch(r"A DBA must run: (.+);", str(error.diag.message_hint))
+    assert found, error.diag.message_hint
+    return found[1]
+
+
+@pytest.mark.parametrize("powers", [ORDINARY, "superuser"])
+def test_deploy_and_revert_leave_nothing(bare: Cluster, powers: str) -> None:
+    conninfo, conn = bare.deployer(powers)
+    before = catalogue(conn)
+    for _ in range(2):
+        deploy(conn)
+        verify(conn)
+        assert bare.roles() == set(ROLES)
+        assert revert(conn) == []
+        assert catalogue(conn) == before
+    deploy(conn, verified=False)
+    bare.works(conninfo)
+
+
+def test_a_deployer_without_the_power_to_make_roles_leaves_nothing(bare: Cluster) -> None:
+    _, conn = bare.deployer("nocreaterole")
+    before = catalogue(conn)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        deploy(conn)
+    assert catalogue(conn) == before
+
+
+def test_two_databases_share_the_roles(bare: Cluster) -> None:
+    first_conninfo, first = bare.deployer()
+    user = sql.Identifier(str(conninfo_to_dict(first_conninfo)["user"]))
+    second_conninfo = psycopg.conninfo.make_conninfo(
+        first_conninfo, dbname=conninfo_to_dict(bare.database())["dbname"]
+    )
+    name = sql.Identifier(str(conninfo_to_dict(second_conninfo)["dbname"]))
+    bare.superuser().execute(sql.SQL("alter database {} owner to {}").format(name, user))
+    second = bare.connect(second_conninfo)
+    deploy(first)
+    deploy(second)
+    notices = revert(first)
+    stay = "objects or privileges, perhaps in another database, depend on it"
+    assert sorted(notices) == sorted(f'role "{role}" stays: {stay}' for role in ROLES)
+    verify(second)
+    assert revert(second) == []
+    assert bare.roles() == set()
+
+
+def test_a_second_deployer_is_told_which_grant_is_missing(bare: Cluster) -> None:
+    _, first = bare.deployer()
+    deploy(first, verified=False)
+    conninfo, second = bare.deployer("nocreaterole")
+    user = conninfo_to_dict(conninfo)["user"]
+    dba = bare.superuser()
+    advice = []
+    for role in OWNERS:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege) as caught:
+            run_script(second, "deploy", f"roles/{role}")
+        assert role in str(caught.value.diag.message_primary)
+        advice.append(advised(caught.value))
+        assert f"grant {role} to {user}" in advice[-1]
+        dba.execute(advice[-1].encode())
+    deploy(second)
+    bare.works(conninfo)
+
+
+def test_a_role_that_is_too_powerful_is_refused(bare: Cluster) -> None:
+    conn = bare.superuser(bare.database())
+    for role in ROLES:
+        for power in POWERS:
+            conn.execute(f"create role {role} {power}".encode())
+            with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState) as caught:
+                run_script(conn, "deploy", f"roles/{role}")
+            assert power.upper() in str(caught.value.diag.message_primary)
+            conn.execute(f"drop role {role}".encode())
+
+
+def test_revert_leaves_the_roles_of_others_and_says_why(bare: Cluster) -> None:
+    _, conn = bare.deployer("superuser")
+    conn.execute("create role svc_integration login")
+    conn.execute("create role integrations_auditor")
+    conn.execute("comment on role integrations_auditor is 'Those of the audit department.'")
+    conn.execute("create role somebody")
+    deploy(conn)
+    conn.execute("grant integrations_tenant to somebody")
+    conn.execute("create table mine ()")
+    conn.execute("grant select on mine to integrations_admin")
+    assert sorted(revert(conn)) == [
+        'role "integrations_admin" stays: objects or privileges, perhaps in another database,'
+        " depend on it",
+        'role "integrations_auditor" stays: this package did not create it',
+        'role "integrations_tenant" stays: it has members',
+        'role "svc_integration" stays: this package did not create it',
+    ]
+    assert bare.roles() == {
+        "integrations_admin", "integrations_auditor", "integrations_tenant", "svc_integration",
+    }  # fmt: skip
+    deploy(conn)
+
+
+@pytest.mark.parametrize("powers", [ORDINARY, "superuser"])
+def test_pgcrypto_is_used_where_it_is(bare: Cluster, powers: str) -> None:
+    conninfo, conn = bare.deployer(powers)
+    dba = bare.superuser(conninfo)
+    dba.execute('create schema "My Crypto"')
+    dba.execute('create extension pgcrypto schema "My Crypto"')
+    dba.execute('grant usage on schema "My Crypto" to public')
+    before = catalogue(conn)
+    deploy(conn)
+    bare.works(conninfo)
+    revert(conn)
+    left = catalogue(conn) - before
+    assert {row[0] for row in left} <= {"role", "member of"}, "only the logins that worked"
+
+
+def test_pgcrypto_out_of_reach_is_told_with_the_grant(bare: Cluster) -> None:
+    conninfo, conn = bare.deployer()
+    dba = bare.superuser(conninfo)
+    dba.execute('create schema "My Crypto"')
+    dba.execute('create extension pgcrypto schema "My Crypto"')
+    dba.execute('revoke execute on all functions in schema "My Crypto" from public')
+    at = CHANGES.index("extensions/pgcrypto")
+    for change in CHANGES[:at]:
+        run_script(conn, "deploy", change)
+    advice: list[str] = []
+    while len(advice) < 20:
+        try:
+            run_script(conn, "deploy", CHANGES[at])
+            break
+        except psycopg.errors.InsufficientPrivilege as error:
+            with pytest.raises(psycopg.Error):
+                run_script(conn, "verify", CHANGES[at])
+            advice.append(advised(error))
+            dba.execute(advice[-1].encode())
+    assert advice[0] == (
+        'grant usage on schema "My Crypto" to integrations_owner, integrations_keymaster'
+    )
+    assert all(
+        command.startswith('grant execute on function "My Crypto".') for command in advice[1:]
+    )
+    assert 2 <= len(advice) == len(set(advice)) < 20
+    for change in CHANGES[at + 1 :]:
+        run_script(conn, "deploy", change)
+    bare.works(conninfo)
+
+
+_GRANTEES = """
+select c.oid::regclass::text, a.grantee::regrole::text
+  from pg_class as c, aclexplode(c.relacl) as a
+ where c.relnamespace in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+union all
+select p.oid::regprocedure::text, a.grantee::regrole::text
+  from pg_proc as p, aclexplode(p.proacl) as a
+ where p.pronamespace in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+union all
+select n.nspname::text, a.grantee::regrole::text
+  from pg_namespace as n, aclexplode(n.nspacl) as a
+ where n.nspname in ('integrations', 'integrations_private')
+"""
+
+
+@pytest.mark.parametrize("grantee", ["public", "somebody"])
+@pytest.mark.parametrize("powers", [ORDINARY, "superuser"])
+def test_default_privileges_of_the_deployer_open_nothing(
+    bare: Cluster, grantee: str, powers: str
+) -> None:
+    """Many a database grants SELECT on new tables to its readers; the auditor is in PUBLIC too."""
+    conninfo, conn = bare.deployer(powers)
+    bare.superuser(conninfo).execute("create role somebody")
+    conn.execute(f"alter default privileges grant select on tables to {grantee}".encode())
+    conn.execute(f"alter default privileges grant execute on functions to {grantee}".encode())
+    conn.execute(f"alter default privileges grant usage on schemas to {grantee}".encode())
+    deploy(conn)
+    grants = conn.execute(_GRANTEES).fetchall()
+    assert [grant for grant in grants if grant[1] not in ROLES] == []
+
+
+def test_pgcrypto_that_others_use_by_now_stays(bare: Cluster) -> None:
+    _, conn = bare.deployer()
+    deploy(conn, verified=False)
+    conn.execute(
+        "create function public.digest_of(text) returns bytea language sql"
+        " return pgcrypto.digest($1, 'sha256')"
+    )
+    assert revert(conn) == [
+        'extension "pgcrypto" stays: other objects depend on it',
+        'schema "pgcrypto" stays: it is not empty',
+    ]
+    assert conn.execute("select public.digest_of('x')").fetchone()
+    assert bare.roles() == set()

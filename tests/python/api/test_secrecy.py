@@ -1,0 +1,280 @@
+"""No secret and no key leaves by another way than the answer of get_credentials.
+
+The whole API is run, well and badly, with secrets that are recognised wherever they turn up: in the
+server's log, in what the client is told, in what monitoring sees.
+"""
+
+# ruff: noqa: S608  (no name in a statement comes from outside)
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from .client import Client
+from .server_log import Log
+from .world import World
+
+Login = Callable[[str, str], str]
+
+
+@dataclass
+class Sieve:
+    """Finds secrets in texts, however they are written there."""
+
+    needles: dict[str, bytes]
+    heard: list[str] = field(default_factory=list)
+
+    def found_in(self, text: str) -> set[str]:
+        """Names the secrets in a text: plain, in hex, in base64, or as the bytes of a plan."""
+        lists = re.findall(r"\[((?:\s*-?\d+)+)\s*\]", text)
+        planned = b"".join(bytes(int(n) & 255 for n in numbers.split()) for numbers in lists)
+        return {
+            name
+            for name, secret in self.needles.items()
+            if secret.hex() in text.lower()
+            or base64.b64encode(secret).decode() in text
+            or secret.decode("latin-1") in text
+            or secret in planned
+            or secret.hex().encode() in planned
+        }
+
+    def in_heard(self) -> set[str]:
+        """Names the secrets in what was heard."""
+        return self.found_in("\n".join(self.heard))
+
+    def listen(self, client: Client) -> None:
+        """Hears what the server tells a client beside its answers."""
+        client.conn.add_notice_handler(lambda notice: self.hear(notice))
+
+    def hear(self, diag: psycopg.errors.Diagnostic) -> None:
+        """Takes every field of an error or notice."""
+        fields = [name for name in dir(diag) if not name.startswith("_")]
+        self.heard += [str(getattr(diag, name)) for name in fields]
+
+
+def derived(label: str, key: bytes, *parts: object) -> bytes:
+    """Gives a subkey as the model derives it."""
+    return hmac.digest(key, "|".join([label, "v1", *map(str, parts)]).encode(), hashlib.sha256)
+
+
+def keys_of(world: World, tenant_id: UUID, instance_id: UUID) -> dict[str, bytes]:
+    """Gives the data key, and what is derived from keys for the credentials of one instance."""
+    with world.unlocked(tenant_id):
+        ring: str = world.svc.value("select current_setting('integrations.keyring')")
+    row = world.instance(instance_id)
+    data_key = bytes.fromhex(ring.partition(f"|{row.credentials_key_id}=")[2][:64])
+    assert len(data_key) == 32
+    identity = (tenant_id, instance_id, row.credentials_key_id, row.credentials_version)
+    return {
+        "data key": data_key,
+        "encryption key": derived("enc", data_key, *identity),
+        "MAC key": derived("mac", data_key, *identity),
+        "wrapping key": derived("wrap", world.kek, tenant_id, row.credentials_key_id),
+    }
+
+
+Step = tuple[str | None, Callable[[], object]]
+
+
+def story(world: World, svc: Client, instance_id: UUID, secret: str) -> Iterator[Step]:
+    """Everything the service does with secrets, with what it is answered; None is success."""
+    good = f'{{"api_key": "{secret}", "expires_at": "{secret}"}}'
+    kek_id, kek = world.kek_id, world.kek
+
+    def unlock() -> int:
+        return svc.unlock(kek_id, kek)
+
+    def put(credentials: str | None = good, **more: int) -> Callable[[], object]:
+        return lambda: (unlock(), svc.put_credentials(instance_id, credentials, **more))
+
+    yield None, put()
+    yield None, lambda: (unlock(), svc.get_credentials(instance_id))
+    yield None, lambda: svc.create_tenant_key(kek_id, kek)
+    yield None, put(expected_version=2)
+    yield "IN306", put(expected_version=99)
+    yield "IN201", lambda: (unlock(), svc.put_credentials(uuid4(), good))
+    yield "22023", lambda: (unlock(), svc.put_credentials(None, good))
+    yield "IN302", lambda: svc.put_credentials(instance_id, good)
+    yield "22023", put(None)
+    for bad in (
+        f"{{api_key: {secret}}}",
+        f'{{"api_key": {secret}}}',
+        f'{{"api_key": "{secret}"}} {secret}',
+        f'{{"api_key": "{secret}\\u0000"}}',
+        f'{{"{secret}": 1',
+        f'["{secret}"]',
+        f'"{secret}"',
+        secret,
+        f'{{"api_key": "{secret * 5000}"}}',
+    ):
+        yield "IN305", put(bad)
+    for when in ("expires_at", "expires_in"):
+        yield None, put(f'{{"{when}": ["{secret}"], "api_key": "{secret}"}}')
+    yield "IN307", lambda: svc.unlock(f"kek {uuid4()}", kek)
+    yield "22023", lambda: svc.unlock(kek_id, kek + b"\0")
+    yield "IN303", lambda: svc.unlock(kek_id, kek[::-1])
+    yield "IN303", lambda: svc.create_tenant_key(kek_id, kek[::-1])
+    yield None, lambda: svc.create_tenant_key(f"kek {uuid4()}", kek)
+    yield "IN302", put()
+    yield None, lambda: svc.revoke_credentials(instance_id)
+    yield "IN202", lambda: (unlock(), svc.get_credentials(instance_id))
+    yield "IN202", put()
+
+
+def play(
+    world: World, svc: Client, sieve: Sieve, tenant_id: UUID, instance_id: UUID, secret: str
+) -> None:
+    """Runs the story and hears what the client, and in the meantime monitoring, are told."""
+    sieve.listen(svc)
+    monitored = "select query from pg_stat_activity where pid = %s"
+    for expected, step in story(world, svc, instance_id, secret):
+        answer = None
+        try:
+            with svc.within(tenant_id):
+                try:
+                    step()
+                finally:
+                    pid = svc.conn.info.backend_pid
+                    sieve.heard.append(str(world.superuser.value(monitored, pid)))
+        except psycopg.Error as error:
+            sieve.hear(error.diag)
+            answer = error.sqlstate
+        assert answer == expected
+    assert any("put_credentials" in text for text in sieve.heard)
+
+
+def with_settings(world: World, login: Login, role: str, **settings: str) -> Client:
+    """Gives a connection of a new login, for which a DBA has set something."""
+    conninfo = login(role, world.dsn)
+    user = sql.Identifier(str(conninfo_to_dict(conninfo)["user"]))
+    for name, value in settings.items():
+        world.superuser.conn.execute(
+            sql.SQL("alter role {} set {} = {}").format(
+                user, sql.SQL(".").join(map(sql.Identifier, name.split("__"))), value
+            )
+        )
+    return world.log_in(conninfo)
+
+
+SETTINGS: dict[str, dict[str, str]] = {
+    "by default": {},
+    "verbose errors": {"log_error_verbosity": "verbose"},
+    "every statement": {"log_statement": "all", "log_parameter_max_length": "0"},
+    "every duration": {"log_min_duration_statement": "0", "log_parameter_max_length": "0"},
+    "everything a client may set": {
+        "plpgsql__print_strict_params": "on",
+        "client_min_messages": "log",
+        "debug_print_parse": "on",
+        "debug_print_rewritten": "on",
+        "debug_pretty_print": "off",
+    },
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_nothing_tells_a_secret(world: World, login: Login, log: Log, settings: str) -> None:
+    tenant_id, instance_id = world.new_stored()
+    secret = f"SENTINEL{secrets.token_hex(16)}"
+    sieve = Sieve(
+        keys_of(world, tenant_id, instance_id) | {"secret": secret.encode(), "KEK": world.kek}
+    )
+    svc = with_settings(world, login, "svc_integration", **SETTINGS[settings])
+    play(world, svc, sieve, tenant_id, instance_id, secret)
+    assert sieve.in_heard() == set()
+    text = log.text()
+    assert str(instance_id) in text, "the log was not read"
+    assert sieve.found_in(text) == set()
+    audit = "select * from integrations_private.audit_log where tenant_id = %s"
+    assert sieve.found_in(str(world.superuser.rows(audit, tenant_id))) == set()
+
+
+def test_plans_of_inner_statements_hold_no_key(world: World, login: Login, log: Log) -> None:
+    """A caller sees the plan of its own call, its arguments included, and no more."""
+    secret = f"SENTINEL{secrets.token_hex(16)}"
+    tenant_id, instance_id = world.new_stored(f'{{"api_key": "{secret}"}}')
+    sieve = Sieve(keys_of(world, tenant_id, instance_id) | {"secret": secret.encode()})
+    svc = world.log_in(login("svc_integration", world.dsn))
+    sieve.listen(svc)
+    for setting in ("debug_print_plan", "debug_print_parse", "debug_print_rewritten"):
+        svc.run(f"set {setting} = on")
+    svc.run("set debug_pretty_print = off")  # which breaks lines within a number
+    svc.run("set client_min_messages = log")
+    svc.run("set plpgsql.print_strict_params = on")
+    svc.value("select %s::text", str(instance_id))
+    assert Sieve({"id": str(instance_id).encode()}).found_in("\n".join(sieve.heard)) == {"id"}, (
+        "constants in plans are not recognised"
+    )
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        svc.run(f"set plan_cache_mode = {mode}")
+        with svc.unlocked(tenant_id, world.kek_id, world.kek):
+            assert svc.get_credentials(instance_id) == {"api_key": secret}
+            svc.put_credentials(instance_id, '{"api_key": "other"}')
+            svc.put_credentials(instance_id, "{}")
+            svc.create_tenant_key(world.kek_id, world.kek)
+        with world.unlocked(tenant_id):
+            world.svc.put_credentials(instance_id, f'{{"api_key": "{secret}"}}')
+        sieve.needles |= keys_of(world, tenant_id, instance_id)
+    assert sieve.in_heard() == set()
+    assert sieve.found_in(log.text()) == set()
+
+
+@pytest.mark.parametrize("verbose", ["off", "on"])
+def test_auto_explain_of_nested_statements_shows_no_key(
+    world: World, login: Login, log: Log, verbose: str
+) -> None:
+    """Verbose, it shows the arguments of the call itself, but nothing of what is done."""
+    secret = f"SENTINEL{secrets.token_hex(16)}"
+    tenant_id, instance_id = world.new_stored()
+    sieve = Sieve({"secret": secret.encode(), "KEK": world.kek})
+    settings = {
+        "session_preload_libraries": "auto_explain",
+        "auto_explain__log_min_duration": "0",
+        "auto_explain__log_nested_statements": "on",
+        "auto_explain__log_verbose": verbose,
+    }
+    if world.superuser.conn.info.server_version >= 160000:
+        settings["auto_explain__log_parameter_max_length"] = "0"
+    try:
+        world.superuser.run("load 'auto_explain'")
+    except psycopg.Error:
+        pytest.fail("this server lacks auto_explain of PostgreSQL's contrib", pytrace=False)
+    svc = with_settings(world, login, "svc_integration", **settings)
+    with svc.unlocked(tenant_id, world.kek_id, world.kek):
+        svc.put_credentials(instance_id, f'{{"api_key": "{secret}"}}')
+        svc.get_credentials(instance_id)
+        svc.create_tenant_key(world.kek_id, world.kek)
+    sieve.needles |= keys_of(world, tenant_id, instance_id)
+    text = log.text()
+    assert "Insert on " in text, "nested statements were not explained"
+    inner = re.sub(r"  Output: integrations\.\w+\(.*", "", text)
+    assert sieve.found_in(inner) == set()
+
+
+def test_the_error_of_a_check_shows_no_row(world: World, login: Login, log: Log) -> None:
+    """Forced row-level security keeps the failing row out of the error, for the owner too."""
+    secret = f"SENTINEL{secrets.token_hex(16)}"
+    tenant_id, instance_id = world.new_stored()
+    sieve = Sieve({"secret": secret.encode()})
+    owner = world.log_in(login("integrations_owner", world.dsn))
+    for column in ("credentials", "config"):
+        with world.refused("23514") as caught, owner.within(tenant_id):
+            owner.run(
+                f"update integrations.integration_instances set {column} = %s where id = %s",
+                f'["{secret}"]',
+                instance_id,
+            )
+        sieve.hear(caught.value.diag)
+    assert sieve.in_heard() == set()
+    assert sieve.found_in(log.text()) == set()
