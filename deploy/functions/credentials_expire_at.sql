@@ -18,11 +18,14 @@ declare
   v_in constant text := credentials ->> 'expires_in';
   v_now constant timestamptz := pg_catalog.clock_timestamp();
 begin
-  if v_at ~ '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$' then
+  if v_at ~ (
+       '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?'
+       || '([Zz]|[+-][0-9]{2}:[0-9]{2})$')
+  then
     return v_at::timestamptz;
-  elsif v_at ~ '^\d{1,11}(\.\d+)?$' then
+  elsif v_at ~ '^[0-9]{1,11}([.][0-9]+)?$' then
     return pg_catalog.to_timestamp(v_at::double precision);
-  elsif v_at is null and v_in ~ '^\d{1,11}(\.\d+)?$' then
+  elsif v_at is null and v_in ~ '^[0-9]{1,11}([.][0-9]+)?$' then
     return v_now + pg_catalog.make_interval(secs => v_in::double precision);
   end if;
 

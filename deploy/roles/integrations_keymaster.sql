@@ -26,7 +26,8 @@ Created by integrations-db.$$;
            case when r.rolsuper then 'SUPERUSER' end,
            case when r.rolbypassrls then 'BYPASSRLS' end,
            case when r.rolcreaterole then 'CREATEROLE' end,
-           case when r.rolcreatedb then 'CREATEDB' end)
+           case when r.rolcreatedb then 'CREATEDB' end,
+           case when r.rolreplication then 'REPLICATION' end)
     into v_excess
     from pg_catalog.pg_roles as r
    where r.rolname = 'integrations_keymaster';

@@ -10,6 +10,29 @@ begin;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
+-- Default privileges of the deployer would open every table and function that follows to others.
+-- (Those for PUBLIC are revoked object by object.)
+do $default_privileges$
+declare
+  v_grantees text;
+begin
+  select pg_catalog.string_agg(distinct a.grantee::pg_catalog.regrole::text, ', ')
+    into v_grantees
+    from pg_catalog.pg_default_acl as d
+         cross join lateral pg_catalog.aclexplode(d.defaclacl) as a
+   where d.defaclrole = pg_catalog.quote_ident(current_user)::pg_catalog.regrole
+     and d.defaclnamespace = 0
+     and a.grantee not in (0, d.defaclrole);
+
+  if v_grantees is not null then
+    raise exception 'default privileges of role "%" give its new objects to: %',
+                    current_user, v_grantees
+      using errcode = 'object_not_in_prerequisite_state',
+            hint = 'Deploy as a role without such ALTER DEFAULT PRIVILEGES.';
+  end if;
+end
+$default_privileges$;
+
 create schema integrations authorization integrations_owner;
 
 comment on schema integrations is

@@ -25,6 +25,7 @@ create table integrations_private.audit_log (
 ) partition by range (at);
 
 alter table integrations_private.audit_log owner to integrations_owner;
+revoke all on integrations_private.audit_log from public;
 alter table integrations_private.audit_log enable row level security;
 alter table integrations_private.audit_log force row level security;
 

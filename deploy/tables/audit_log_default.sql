@@ -14,6 +14,7 @@ create table integrations_private.audit_log_default
 partition of integrations_private.audit_log default;
 
 alter table integrations_private.audit_log_default owner to integrations_owner;
+revoke all on integrations_private.audit_log_default from public;
 alter table integrations_private.audit_log_default enable row level security;
 alter table integrations_private.audit_log_default force row level security;
 

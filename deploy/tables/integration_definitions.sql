@@ -43,6 +43,7 @@ create table integrations.integration_definitions (
 );
 
 alter table integrations.integration_definitions owner to integrations_owner;
+revoke all on integrations.integration_definitions from public;
 
 comment on table integrations.integration_definitions is
 $$Connectors to outside services, one row per connector and version. A row is immutable from its

@@ -64,6 +64,7 @@ create table integrations.integration_instances (
 ) with (fillfactor = 90);
 
 alter table integrations.integration_instances owner to integrations_owner;
+revoke all on integrations.integration_instances from public;
 alter table integrations.integration_instances enable row level security;
 alter table integrations.integration_instances force row level security;
 

@@ -19,6 +19,7 @@ create table integrations_private.key_encryption_keys (
 );
 
 alter table integrations_private.key_encryption_keys owner to integrations_owner;
+revoke all on integrations_private.key_encryption_keys from public;
 
 comment on table integrations_private.key_encryption_keys is
 $$The key-encryption keys (KEKs) that were ever used. Never the keys themselves: those live outside

@@ -27,6 +27,7 @@ create table integrations_private.tenant_keys (
 );
 
 alter table integrations_private.tenant_keys owner to integrations_owner;
+revoke all on integrations_private.tenant_keys from public;
 alter table integrations_private.tenant_keys enable row level security;
 alter table integrations_private.tenant_keys force row level security;
 

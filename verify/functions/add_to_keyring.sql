@@ -26,7 +26,7 @@ begin
     raise exception 'verify functions/add_to_keyring: missing, or differs in its definition';
   end if;
 
-  -- Of PUBLIC and the package's roles exactly these may call it.
+  -- Exactly these may call it: nobody by PUBLIC, by a default privilege or by a later grant.
   if (
     select pg_catalog.array_agg(r.role order by r.role)
       from pg_catalog.pg_proc as p
@@ -35,7 +35,6 @@ begin
            cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
      where p.oid = pg_catalog.to_regprocedure(
              'integrations_private.add_to_keyring(text, uuid, uuid, bytea)')
-       and r.role similar to '-|integrations\_%|svc\_integration'
   ) is distinct from array['integrations_owner'] then
     raise exception 'verify functions/add_to_keyring: the privileges differ';
   end if;

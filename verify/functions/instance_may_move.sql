@@ -24,7 +24,7 @@ begin
     raise exception 'verify functions/instance_may_move: missing, or differs in its definition';
   end if;
 
-  -- Of PUBLIC and the package's roles exactly these may call it.
+  -- Exactly these may call it: nobody by PUBLIC, by a default privilege or by a later grant.
   if (
     select pg_catalog.array_agg(r.role order by r.role)
       from pg_catalog.pg_proc as p
@@ -35,7 +35,6 @@ begin
              'integrations_private.instance_may_move('
              || 'integrations.integration_instance_status, '
              || 'integrations.integration_instance_status)')
-       and r.role similar to '-|integrations\_%|svc\_integration'
   ) is distinct from array['integrations_owner'] then
     raise exception 'verify functions/instance_may_move: the privileges differ';
   end if;

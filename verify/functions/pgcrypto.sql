@@ -6,23 +6,30 @@ set local search_path = pg_catalog, pg_temp;
 do $verify$
 declare
   v_function text;
+  v_volatility "char";
 begin
-  foreach v_function in array array[
-    'integrations_private.hmac(bytea, bytea)',
-    'integrations_private.random_bytes(integer)',
-    'integrations_private.encrypt_text(text, text)',
-    'integrations_private.decrypt_text(bytea, text)',
-    'integrations_private.encrypt_bytes(bytea, text)',
-    'integrations_private.decrypt_bytes(bytea, text)'
-  ] loop
+  for v_function, v_volatility in values
+    ('integrations_private.hmac(bytea, bytea)', 'i'::"char"),
+    ('integrations_private.random_bytes(integer)', 'v'),
+    ('integrations_private.encrypt_text(text, text)', 'v'),
+    ('integrations_private.decrypt_text(bytea, text)', 'i'),
+    ('integrations_private.encrypt_bytes(bytea, text)', 'v'),
+    ('integrations_private.decrypt_bytes(bytea, text)', 'i')
+  loop
+    -- With a setting, or another volatility, a wrapper would not be inlined: its arguments, keys
+    -- among them, would then stand in a query of its own.
     if (
       select not p.prosecdef
              and p.prosqlbody is not null
+             and p.proconfig is null
+             and p.provolatile = v_volatility
              and p.proowner = pg_catalog.to_regrole('integrations_owner')
              and pg_catalog.obj_description(p.oid, 'pg_proc') is not null
-             and pg_catalog.has_function_privilege('integrations_keymaster', p.oid, 'execute')
-             and not pg_catalog.has_function_privilege('public', p.oid, 'execute')
-             and not pg_catalog.has_function_privilege('svc_integration', p.oid, 'execute')
+             and (
+               select pg_catalog.array_agg(r.role order by r.role)
+                 from pg_catalog.aclexplode(p.proacl) as a
+                      cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
+             ) = array['integrations_keymaster', 'integrations_owner']
              -- The body is bound to a function of the extension itself.
              and exists (
                select from pg_catalog.pg_depend as b

@@ -3,14 +3,15 @@
 begin;
 set local search_path = pg_catalog, pg_temp;
 
+-- Whether it may log in is left to a DBA: a cluster of servers may need the owner to.
 do $verify$
 begin
   if (
-    select not r.rolcanlogin
-           and not r.rolsuper
+    select not r.rolsuper
            and not r.rolbypassrls
            and not r.rolcreaterole
            and not r.rolcreatedb
+           and not r.rolreplication
       from pg_catalog.pg_roles as r
      where r.rolname = 'integrations_admin'
   ) is not true then

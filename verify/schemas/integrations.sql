@@ -15,7 +15,7 @@ begin
       'verify schemas/integrations: the schema is missing, or its owner or comment differ';
   end if;
 
-  -- Of PUBLIC and the package's roles exactly these may use it; only the owner may create in it.
+  -- Exactly these may use it, and only the owner may create in it.
   if (
     select pg_catalog.array_agg(r.role order by r.role) filter (where a.privilege_type = 'USAGE')
            = array[
@@ -32,7 +32,6 @@ begin
            cross join lateral pg_catalog.aclexplode(n.nspacl) as a
            cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
      where n.nspname = 'integrations'
-       and r.role similar to '-|integrations\_%|svc\_integration'
   ) is not true then
     raise exception 'verify schemas/integrations: the privileges differ';
   end if;

@@ -3,35 +3,44 @@
 begin;
 set local search_path = pg_catalog, pg_temp;
 
--- Every column, with its exact type.
+-- Every column, with its exact type and default.
 do $verify$
 begin
   if (
-    select array_agg(a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
-                     || case when a.attnotnull then ' not null' else '' end
-                     order by a.attnum)
+    select pg_catalog.array_agg(
+             pg_catalog.concat_ws(' ',
+               a.attname,
+               pg_catalog.format_type(a.atttypid, a.atttypmod),
+               case when a.attnotnull then 'not null' end,
+               case
+                 when a.attgenerated = 's' then 'generated'
+                 else 'default ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+               end)
+             order by a.attnum)
       from pg_catalog.pg_attribute as a
+           left join pg_catalog.pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
      where a.attrelid = pg_catalog.to_regclass('integrations_private.tenant_keys')
        and a.attnum > 0
        and not a.attisdropped
   ) is distinct from array[
     'tenant_id uuid not null',
-    'id uuid not null',
+    'id uuid not null default gen_random_uuid()',
     'version integer not null',
     'kek_id text not null',
     'wrapped bytea',
     'check_value bytea not null',
-    'state integrations_private.tenant_key_state not null',
-    'created_at timestamp with time zone not null',
-    'updated_at timestamp with time zone not null'
+    'state integrations_private.tenant_key_state not null '
+    'default ''active''::integrations_private.tenant_key_state',
+    'created_at timestamp with time zone not null default now()',
+    'updated_at timestamp with time zone not null default now()'
   ] then
     raise exception 'verify tables/tenant_keys: the columns differ';
   end if;
 
   if (
     select c.relowner = pg_catalog.to_regrole('integrations_owner')
-           and c.relrowsecurity = true
-           and c.relforcerowsecurity = true
+           and c.relrowsecurity
+           and c.relforcerowsecurity
            and pg_catalog.obj_description(c.oid, 'pg_class') is not null
            and not exists (
              select from pg_catalog.pg_attribute as a
@@ -43,9 +52,29 @@ begin
     raise exception 'verify tables/tenant_keys: owner, row-level security or comments differ';
   end if;
 
+  -- What the package's own roles have is verified with their grants; nobody else has anything.
+  if exists (
+    select
+      from (
+        select c.relacl as acl
+          from pg_catalog.pg_class as c
+         where c.oid = pg_catalog.to_regclass('integrations_private.tenant_keys')
+         union all
+        select a.attacl
+          from pg_catalog.pg_attribute as a
+         where a.attrelid = pg_catalog.to_regclass('integrations_private.tenant_keys')
+      ) as p
+      cross join lateral pg_catalog.aclexplode(p.acl) as a
+     where a.grantee::pg_catalog.regrole::text not in (
+             'integrations_admin', 'integrations_auditor', 'integrations_keymaster',
+             'integrations_owner', 'integrations_tenant', 'svc_integration')
+  ) then
+    raise exception 'verify tables/tenant_keys: somebody else has a privilege';
+  end if;
+
   -- Not-null constraints are left out: they are columns' properties, and constraints only since 18.
   if (
-    select array_agg(c.conname::text order by c.conname::text collate "C")
+    select pg_catalog.array_agg(c.conname::text order by c.conname::text collate "C")
            filter (where c.convalidated)
       from pg_catalog.pg_constraint as c
      where c.conrelid = pg_catalog.to_regclass('integrations_private.tenant_keys')
@@ -61,8 +90,18 @@ begin
     raise exception 'verify tables/tenant_keys: the constraints differ';
   end if;
 
+  if exists (
+    select
+      from pg_catalog.pg_constraint as c
+     where c.conrelid = pg_catalog.to_regclass('integrations_private.tenant_keys')
+       and c.contype = 'c'
+       and pg_catalog.obj_description(c.oid, 'pg_constraint') is null
+  ) then
+    raise exception 'verify tables/tenant_keys: a rule has no comment';
+  end if;
+
   if (
-    select count(*)
+    select pg_catalog.count(*)
       from pg_catalog.pg_index as i
      where i.indrelid = pg_catalog.to_regclass('integrations_private.tenant_keys')
        and i.indisvalid
@@ -75,7 +114,7 @@ begin
   end if;
 
   if (
-    select bool_and(coalesce(a.attstattarget, -1) = 0)
+    select pg_catalog.bool_and(coalesce(a.attstattarget, -1) = 0)
       from pg_catalog.pg_attribute as a
      where a.attrelid = pg_catalog.to_regclass('integrations_private.tenant_keys')
        and a.attname in ('wrapped', 'check_value')

@@ -25,7 +25,11 @@ begin
            and p.proowner = pg_catalog.to_regrole('integrations_owner')
            and p.proconfig = array['search_path=pg_catalog, pg_temp']
            and pg_catalog.obj_description(p.oid, 'pg_proc') is not null
-           and not pg_catalog.has_function_privilege('public', p.oid, 'execute')
+           and not exists (
+             select
+               from pg_catalog.aclexplode(
+                      coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) as a
+              where a.grantee <> p.proowner)
       from pg_catalog.pg_proc as p
      where p.oid = pg_catalog.to_regprocedure(
              'integrations_private.tg_integration_definitions__immutable()')

@@ -43,7 +43,6 @@ begin
            cross join lateral pg_catalog.aclexplode(c.relacl) as a
            cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
      where c.oid = pg_catalog.to_regclass('integrations.audit_trail')
-       and r.role similar to '-|integrations\_%|svc\_integration'
        and a.grantee <> c.relowner
   ) is distinct from array['integrations_auditor SELECT'] then
     raise exception 'verify views/audit_trail: the privileges differ';

@@ -41,7 +41,6 @@ begin
            cross join lateral pg_catalog.aclexplode(c.relacl) as a
            cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
      where c.oid = pg_catalog.to_regclass('integrations.key_overview')
-       and r.role similar to '-|integrations\_%|svc\_integration'
        and a.grantee <> c.relowner
   ) is distinct from array['integrations_admin SELECT'] then
     raise exception 'verify views/key_overview: the privileges differ';

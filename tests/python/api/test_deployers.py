@@ -26,7 +26,7 @@ from .world import connect
 OWNERS = ["integrations_owner", "integrations_keymaster"]
 ROLES = [*OWNERS, "svc_integration", "integrations_tenant", "integrations_admin",
          "integrations_auditor"]  # fmt: skip
-POWERS = ["superuser", "bypassrls", "createrole", "createdb"]
+POWERS = ["superuser", "bypassrls", "createrole", "createdb", "replication"]
 ORDINARY = "createrole createdb"
 
 
@@ -247,17 +247,36 @@ select n.nspname::text, a.grantee::regrole::text
 """
 
 
-@pytest.mark.parametrize("grantee", ["public", "somebody"])
 @pytest.mark.parametrize("powers", [ORDINARY, "superuser"])
-def test_default_privileges_of_the_deployer_open_nothing(
-    bare: Cluster, grantee: str, powers: str
-) -> None:
-    """Many a database grants SELECT on new tables to its readers; the auditor is in PUBLIC too."""
-    conninfo, conn = bare.deployer(powers)
+def test_default_privileges_for_public_open_nothing(bare: Cluster, powers: str) -> None:
+    """Many a database grants SELECT on new tables to all; the auditor is in PUBLIC too."""
+    _, conn = bare.deployer(powers)
+    conn.execute("alter default privileges grant select on tables to public")
+    conn.execute("alter default privileges grant execute on functions to public")
+    conn.execute("alter default privileges grant usage on schemas to public")
+    deploy(conn)
+    grants = conn.execute(_GRANTEES).fetchall()
+    assert [grant for grant in grants if grant[1] not in ROLES] == []
+
+
+@pytest.mark.parametrize("kind", ["select on tables", "execute on functions", "usage on schemas"])
+def test_default_privileges_for_somebody_are_refused(bare: Cluster, kind: str) -> None:
+    """Nobody but the package's roles may get anything, and it cannot know whom to take it from."""
+    conninfo, conn = bare.deployer(ORDINARY)
     bare.superuser(conninfo).execute("create role somebody")
-    conn.execute(f"alter default privileges grant select on tables to {grantee}".encode())
-    conn.execute(f"alter default privileges grant execute on functions to {grantee}".encode())
-    conn.execute(f"alter default privileges grant usage on schemas to {grantee}".encode())
+    conn.execute(f"alter default privileges grant {kind} to somebody".encode())
+    with pytest.raises(psycopg.Error) as refused:
+        deploy(conn)
+    assert refused.value.sqlstate == "55000"
+    assert "somebody" in str(refused.value.diag.message_primary)
+    assert conn.execute("select to_regnamespace('integrations')").fetchone() == (None,)
+
+
+def test_default_privileges_of_a_schema_of_others_do_not_matter(bare: Cluster) -> None:
+    conninfo, conn = bare.deployer(ORDINARY)
+    bare.superuser(conninfo).execute("create role somebody")
+    conn.execute("create schema elsewhere")
+    conn.execute("alter default privileges in schema elsewhere grant select on tables to somebody")
     deploy(conn)
     grants = conn.execute(_GRANTEES).fetchall()
     assert [grant for grant in grants if grant[1] not in ROLES] == []

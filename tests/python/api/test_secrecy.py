@@ -38,7 +38,7 @@ class Sieve:
 
     def found_in(self, text: str) -> set[str]:
         """Names the secrets in a text: plain, in hex, in base64, or as the bytes of a plan."""
-        lists = re.findall(r"\[((?:\s*-?\d+)+)\s*\]", text)
+        lists = re.findall(r"\[((?:\s+-?\d+)+)\s+\]", text)
         planned = b"".join(bytes(int(n) & 255 for n in numbers.split()) for numbers in lists)
         return {
             name

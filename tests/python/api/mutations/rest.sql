@@ -26,13 +26,8 @@ union all
 select 'roles/' || rolname, format(statement, rolname)
   from pg_roles, unnest(array[
     'alter role %s superuser', 'alter role %s bypassrls', 'alter role %s createrole',
-    'alter role %s createdb']) as statement
+    'alter role %s createdb', 'alter role %s replication']) as statement
  where rolname like 'integrations\_%' or rolname = 'svc_integration'
-union all
-select 'roles/' || rolname, format('alter role %s login', rolname)
-  from pg_roles where rolname like 'integrations\_%'
-union all
-select 'roles/svc_integration', 'alter role svc_integration nologin'
 union all
 select 'extensions/pgcrypto', 'revoke usage on schema pgcrypto from ' || rolname
   from pg_roles where rolname in ('integrations_owner', 'integrations_keymaster')
