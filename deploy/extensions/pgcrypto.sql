@@ -3,6 +3,7 @@
 -- requires: roles/integrations_keymaster
 
 begin;
+set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
@@ -27,6 +28,15 @@ begin
 $$The cryptographic functions of the extension pgcrypto.
 Created by integrations-db.$$;
       grant usage on schema pgcrypto to integrations_owner, integrations_keymaster;
+    elsif not (
+      select r.rolsuper or r.rolname = current_user
+        from pg_catalog.pg_namespace as n
+             join pg_catalog.pg_roles as r on r.oid = n.nspowner
+       where n.nspname = 'pgcrypto'
+    ) then
+      raise exception 'schema "pgcrypto" belongs to somebody else, who could drop what is in it'
+        using errcode = 'object_not_in_prerequisite_state',
+              hint = 'A DBA must create the extension pgcrypto in a schema of his choice.';
     end if;
     create extension pgcrypto with schema pgcrypto;
     comment on extension pgcrypto is

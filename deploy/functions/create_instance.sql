@@ -8,13 +8,15 @@
 -- requires: policies/integration_instances
 
 begin;
+set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
 -- Loads PL/pgSQL: an ordinary deployer may only name a setting that the session knows.
 do $load$ begin end $load$;
 
--- FOR SHARE on the definition: it cannot be deprecated between the check and the insert.
+-- The definition is not locked: an open transaction of a tenant must not hold up an administrator,
+-- and an installation may outlive the deprecation of its connector anyway.
 create function integrations.create_instance(
   integration_id uuid,
   name text,
@@ -44,8 +46,7 @@ begin
 
   select d.status into v_status
     from integrations.integration_definitions as d
-   where d.id = create_instance.integration_id
-     for share;
+   where d.id = create_instance.integration_id;
 
   if not found then
     raise exception 'integration definition not found'

@@ -8,14 +8,15 @@
 -- requires: functions/write_audit
 
 begin;
+set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
 -- Loads PL/pgSQL: an ordinary deployer may only name a setting that the session knows.
 do $load$ begin end $load$;
 
--- The advisory lock makes concurrent calls for one tenant queue up: each finds the active key that
--- the former one left.
+-- Concurrent calls for one tenant queue up at its first key, which is never deleted; before there
+-- is one, the unique keys tell who was first. An advisory lock would be open to any database user.
 create function integrations.create_tenant_key(kek_id text, kek bytea)
 returns uuid
 language plpgsql
@@ -40,9 +41,6 @@ declare
 begin
   v_known := integrations_private.check_kek(create_tenant_key.kek_id, kek);
 
-  perform pg_catalog.pg_advisory_xact_lock(
-    pg_catalog.hashtextextended('integrations.create_tenant_key ' || v_tenant_id, 0));
-
   if not v_known then
     v_check_value := integrations_private.kek_check_value(create_tenant_key.kek_id, kek);
     insert into integrations_private.key_encryption_keys (kek_id, check_value)
@@ -57,19 +55,35 @@ begin
   v_wrapped := integrations_private.encrypt_bytes(
     v_data_key, integrations_private.wrapping_passphrase(v_tenant_id, v_id, kek));
 
-  update integrations_private.tenant_keys as k
-     set state = 'decrypt_only', updated_at = v_now
-   where k.tenant_id = v_tenant_id
-     and k.state = 'active';
+  for v_try in 1..10 loop
+    begin
+      perform
+        from integrations_private.tenant_keys as k
+       where k.tenant_id = v_tenant_id
+         and k.version = 1
+         for no key update;
 
-  select coalesce(pg_catalog.max(k.version), 0) + 1 into v_version
-    from integrations_private.tenant_keys as k
-   where k.tenant_id = v_tenant_id;
+      update integrations_private.tenant_keys as k
+         set state = 'decrypt_only', updated_at = v_now
+       where k.tenant_id = v_tenant_id
+         and k.state = 'active';
 
-  insert into integrations_private.tenant_keys
-    (tenant_id, id, version, kek_id, wrapped, check_value)
-  values
-    (v_tenant_id, v_id, v_version, create_tenant_key.kek_id, v_wrapped, v_check_value);
+      select coalesce(pg_catalog.max(k.version), 0) + 1 into v_version
+        from integrations_private.tenant_keys as k
+       where k.tenant_id = v_tenant_id;
+
+      insert into integrations_private.tenant_keys
+        (tenant_id, id, version, kek_id, wrapped, check_value)
+      values
+        (v_tenant_id, v_id, v_version, create_tenant_key.kek_id, v_wrapped, v_check_value);
+      exit;
+    exception when unique_violation then
+      if v_try = 10 or pg_catalog.current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'another key of the tenant was made at the same time'
+          using errcode = 'serialization_failure', hint = 'Try the transaction again.';
+      end if;
+    end;
+  end loop;
 
   perform integrations_private.write_audit(
     v_tenant_id, null, 'tenant_key_created',

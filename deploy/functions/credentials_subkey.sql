@@ -2,6 +2,7 @@
 -- requires: functions/pgcrypto
 
 begin;
+set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 

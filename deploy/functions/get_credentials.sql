@@ -11,6 +11,7 @@
 -- requires: functions/stamp_last_used
 
 begin;
+set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
@@ -62,6 +63,15 @@ begin
   if v_instance.credentials is null then
     raise exception 'no credentials are stored'
       using errcode = 'IN301', detail = pg_catalog.format('Instance %s.', v_instance.id);
+  end if;
+
+  -- The foreign key forbids it: with its guard off, somebody moved the envelope of another tenant.
+  if v_instance.key_state is null then
+    raise exception 'integrity check failed'
+      using errcode = 'IN304',
+            detail = pg_catalog.format('Instance %s, key %s.',
+                                       v_instance.id, v_instance.credentials_key_id),
+            hint = 'The stored envelope was altered or moved. Store the credentials anew.';
   end if;
 
   v_data_key := integrations_private.opened_key(

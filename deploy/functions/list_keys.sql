@@ -3,6 +3,7 @@
 -- requires: tables/tenant_keys
 
 begin;
+set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
@@ -22,7 +23,7 @@ returns table (
   created_at timestamptz
 )
 language plpgsql
-stable
+volatile
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on

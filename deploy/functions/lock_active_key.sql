@@ -2,6 +2,7 @@
 -- requires: tables/tenant_keys
 
 begin;
+set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
@@ -17,7 +18,7 @@ as $function$
 declare
   v_key integrations_private.tenant_keys;
 begin
-  for v_try in 1..2 loop
+  for v_try in 1..10 loop
     select k.* into v_key
       from integrations_private.tenant_keys as k
      where k.tenant_id = lock_active_key.tenant_id

@@ -2,6 +2,7 @@
 -- requires: functions/credentials_subkey
 
 begin;
+set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
@@ -22,18 +23,24 @@ set search_path = pg_catalog, pg_temp
 as $function$
 declare
   v_ciphertext bytea;
+  v_mac bytea;
   v_credentials jsonb;
 begin
   begin
     v_ciphertext := pg_catalog.decode(envelope ->> 'ct', 'base64');
+    v_mac := integrations_private.hmac(
+      v_ciphertext,
+      integrations_private.credentials_subkey(
+        'mac', tenant_id, instance_id, key_id, open_credentials.version, data_key));
 
-    if (envelope ->> 'v')::integer = 1
-       and (envelope ->> 'key')::uuid = open_credentials.key_id
-       and (envelope ->> 'version')::integer = open_credentials.version
-       and pg_catalog.decode(envelope ->> 'mac', 'base64') = integrations_private.hmac(
-             v_ciphertext,
-             integrations_private.credentials_subkey(
-               'mac', tenant_id, instance_id, key_id, open_credentials.version, data_key))
+    -- The whole envelope, as seal_credentials writes it: decode() takes more than one text for the
+    -- same bytes.
+    if envelope::text = pg_catalog.jsonb_build_object(
+         'v', 1,
+         'key', open_credentials.key_id,
+         'version', open_credentials.version,
+         'ct', pg_catalog.translate(pg_catalog.encode(v_ciphertext, 'base64'), E'\n', ''),
+         'mac', pg_catalog.encode(v_mac, 'base64'))::text
     then
       v_credentials := integrations_private.decrypt_text(
         v_ciphertext,

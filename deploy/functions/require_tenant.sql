@@ -3,6 +3,7 @@
 -- requires: functions/current_tenant
 
 begin;
+set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
@@ -31,6 +32,5 @@ comment on function integrations_private.require_tenant() is
 $$Returns the tenant of this transaction. Errors: IN001 tenant not set.$$;
 
 revoke all on function integrations_private.require_tenant() from public;
-grant execute on function integrations_private.require_tenant() to integrations_keymaster;
 
 commit;

@@ -5,6 +5,7 @@
 -- requires: policies/integration_instances
 
 begin;
+set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 

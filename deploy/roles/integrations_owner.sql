@@ -1,6 +1,7 @@
 -- Deploy integrations:roles/integrations_owner to pg
 
 begin;
+set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
@@ -55,6 +56,12 @@ Created by integrations-db.$$;
         using errcode = 'insufficient_privilege',
               hint = pg_catalog.format('A DBA must run: %s;', v_grant);
     end;
+
+    if not pg_catalog.pg_has_role('integrations_owner', 'usage') then
+      raise exception 'role "%" does not inherit the privileges of its roles', current_user
+        using errcode = 'insufficient_privilege',
+              hint = pg_catalog.format('A DBA must run: alter role %I inherit;', current_user);
+    end if;
   end if;
 end
 $role$;

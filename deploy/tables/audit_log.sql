@@ -2,6 +2,7 @@
 -- requires: schemas/integrations_private
 
 begin;
+set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
@@ -28,6 +29,11 @@ alter table integrations_private.audit_log owner to integrations_owner;
 revoke all on integrations_private.audit_log from public;
 alter table integrations_private.audit_log enable row level security;
 alter table integrations_private.audit_log force row level security;
+
+-- Small beside a B-tree, and an entry costs next to nothing: entries come in the order of time.
+create index audit_log_at_idx on integrations_private.audit_log using brin (at);
+comment on index integrations_private.audit_log_at_idx is
+$$Finds the entries of a span of time, of all tenants.$$;
 
 comment on table integrations_private.audit_log is
 $$What was done to tenants' installations and keys, by whom. Append-only: for every role, a

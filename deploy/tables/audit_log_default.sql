@@ -3,6 +3,7 @@
 -- requires: triggers/audit_log_append_only
 
 begin;
+set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 

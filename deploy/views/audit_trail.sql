@@ -3,6 +3,7 @@
 -- requires: tables/audit_log_default
 
 begin;
+set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
@@ -22,7 +23,7 @@ select a.tenant_id,
 alter view integrations.audit_trail owner to integrations_owner;
 
 comment on view integrations.audit_trail is
-$$What was done to installations and keys, of all tenants. Order it by at.$$;
+$$What was done to installations and keys, of all tenants. Ask for a tenant or a span of at.$$;
 comment on column integrations.audit_trail.tenant_id is
 $$The tenant whose data was touched.$$;
 comment on column integrations.audit_trail.at is

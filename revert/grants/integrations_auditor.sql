@@ -1,6 +1,7 @@
 -- Revert integrations:grants/integrations_auditor from pg
 
 begin;
+set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 

@@ -35,10 +35,14 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 as $function$"""
 
+# Without the search path, an operator that somebody made in schema public could win over one of
+# pg_catalog, and would run as whoever deploys, or as the owner of what is deployed.
+PINNED = ["begin;", "set local search_path = pg_catalog, pg_temp;"]
+TIMEOUTS = ["set local lock_timeout = '5s';", "set local statement_timeout = '60s';"]
 FRAME = {
-    "deploy": ["begin;", "set local lock_timeout = '5s';", "set local statement_timeout = '60s';"],
-    "revert": ["begin;", "set local lock_timeout = '5s';", "set local statement_timeout = '60s';"],
-    "verify": ["begin;", "set local search_path = pg_catalog, pg_temp;"],
+    "deploy": PINNED + TIMEOUTS,
+    "revert": PINNED + TIMEOUTS,
+    "verify": [*PINNED, "set local quote_all_identifiers = off;"],
 }
 
 # Codes that a helper may raise, but never on the way from this function.
@@ -580,6 +584,7 @@ BREAKS = [
     Break(headers, "sqitch.plan", " tables/audit_log_default]", "]", "requires lines",
           "deploy/views/audit_trail.sql"),
     Break(frames, PUT, "set local lock_timeout = '5s';\n", "", "does not start"),
+    Break(frames, PUT, "set local search_path = pg_catalog, pg_temp;\n", "", "does not start"),
     Break(frames, PUT, "timeout = '60s'", "timeout = '60min'", "does not start"),
     Break(frames, PUT, "\ncommit;\n", "\nrollback;\n", "does not end"),
     Break(frames, "verify/tables/tenant_keys.sql", "\nrollback;", "\ncommit;", "does not end"),

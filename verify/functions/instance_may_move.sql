@@ -2,6 +2,7 @@
 
 begin;
 set local search_path = pg_catalog, pg_temp;
+set local quote_all_identifiers = off;
 
 do $verify$
 begin

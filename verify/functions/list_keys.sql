@@ -2,6 +2,7 @@
 
 begin;
 set local search_path = pg_catalog, pg_temp;
+set local quote_all_identifiers = off;
 
 do $verify$
 begin
@@ -16,7 +17,7 @@ begin
                || 'state text, '
                || 'instance_count bigint, '
                || 'created_at timestamp with time zone)'
-           and p.provolatile = 's'
+           and p.provolatile = 'v'
            and p.proowner = pg_catalog.to_regrole('integrations_keymaster')
            and p.proconfig = array[
              'search_path=pg_catalog, pg_temp',

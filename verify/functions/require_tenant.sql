@@ -2,6 +2,7 @@
 
 begin;
 set local search_path = pg_catalog, pg_temp;
+set local quote_all_identifiers = off;
 
 do $verify$
 begin
@@ -29,7 +30,7 @@ begin
              coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) as a
            cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
      where p.oid = pg_catalog.to_regprocedure('integrations_private.require_tenant()')
-  ) is distinct from array['integrations_keymaster', 'integrations_owner'] then
+  ) is distinct from array['integrations_owner'] then
     raise exception 'verify functions/require_tenant: the privileges differ';
   end if;
 end

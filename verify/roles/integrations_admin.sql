@@ -2,6 +2,7 @@
 
 begin;
 set local search_path = pg_catalog, pg_temp;
+set local quote_all_identifiers = off;
 
 -- Whether it may log in is left to a DBA: a cluster of servers may need the owner to.
 do $verify$

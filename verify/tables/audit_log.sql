@@ -2,6 +2,7 @@
 
 begin;
 set local search_path = pg_catalog, pg_temp;
+set local quote_all_identifiers = off;
 
 -- Every column, with its exact type and default.
 do $verify$
@@ -94,6 +95,15 @@ begin
        and pg_catalog.obj_description(c.oid, 'pg_constraint') is null
   ) then
     raise exception 'verify tables/audit_log: a rule has no comment';
+  end if;
+
+  if (
+    select pg_catalog.bool_and(i.indisvalid)
+      from pg_catalog.pg_index as i
+     where i.indexrelid = pg_catalog.to_regclass('integrations_private.audit_log_at_idx')
+       and i.indrelid = pg_catalog.to_regclass('integrations_private.audit_log')
+  ) is not true then
+    raise exception 'verify tables/audit_log: an index is missing or invalid';
   end if;
 end
 $verify$;

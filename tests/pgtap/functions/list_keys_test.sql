@@ -12,7 +12,7 @@ select is(
 );
 select function_returns('integrations_private', 'list_keys', array[]::name[], 'setof record');
 select function_lang_is('integrations_private', 'list_keys', array[]::name[], 'plpgsql');
-select volatility_is('integrations_private', 'list_keys', array[]::name[], 'stable');
+select volatility_is('integrations_private', 'list_keys', array[]::name[], 'volatile');
 select is_definer('integrations_private', 'list_keys', array[]::name[]);
 select function_owner_is(
   'integrations_private', 'list_keys',

@@ -31,7 +31,7 @@ select set_eq(
            ('delete_instance', 'v', 'integrations_owner'),
            ('discard_draft', 'v', 'integrations_owner'),
            ('get_credentials', 'v', 'integrations_owner'),
-           ('list_keys', 's', 'integrations_keymaster'),
+           ('list_keys', 'v', 'integrations_keymaster'),
            ('put_credentials', 'v', 'integrations_owner'),
            ('record_connection', 'v', 'integrations_owner'),
            ('register_definition', 'v', 'integrations_owner'),

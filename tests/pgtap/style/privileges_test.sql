@@ -174,7 +174,6 @@ select set_eq(
       ('integrations_private.kek_check_value(text,bytea)', 'integrations_keymaster'),
       ('integrations_private.list_keys()', 'integrations_admin'),
       ('integrations_private.random_bytes(integer)', 'integrations_keymaster'),
-      ('integrations_private.require_tenant()', 'integrations_keymaster'),
       ('integrations_private.wrapping_passphrase(uuid,uuid,bytea)', 'integrations_keymaster')
   $$,
   'privileges on functions');

@@ -47,7 +47,8 @@ select partitions_are(
 select col_is_pk(
   'integrations_private', 'audit_log', array['tenant_id', 'at', 'id'],
   'its primary key');
-select indexes_are('integrations_private', 'audit_log', array['audit_log_pkey']);
+select indexes_are(
+  'integrations_private', 'audit_log', array['audit_log_pkey', 'audit_log_at_idx']);
 select set_eq(
   $$
     -- Since PostgreSQL 18 NOT NULL is a constraint too.

@@ -98,6 +98,16 @@ def test_eight_first_keys_at_once(world: World, pool: Pool, round: int) -> None:
         assert world.svc.unlock(world.kek_id, world.kek) == 8
 
 
+def test_a_key_that_this_snapshot_does_not_see(world: World) -> None:
+    """Not a duplicate of the caller's own: the transaction has to be tried again."""
+    tenant_id, other = uuid4(), world.client("svc_integration")
+    other.conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with pytest.raises(psycopg.errors.SerializationFailure), other.within(tenant_id):
+        other.conn.execute("select from integrations.integration_definitions")
+        make_key(world.svc, tenant_id, world.kek_id, world.kek)
+        other.create_tenant_key(world.kek_id, world.kek)
+
+
 @pytest.mark.parametrize("first_commits", [True, False])
 def test_a_kek_id_that_two_give_to_different_keys(
     world: World, pool: Pool, first_commits: bool
@@ -172,32 +182,27 @@ def new_definition(world: World, status: str) -> UUID:
     return definition
 
 
-def test_an_installation_finishes_before_the_deprecation(world: World, pool: Pool) -> None:
+def test_an_open_transaction_of_a_tenant_does_not_hold_up_an_administrator(world: World) -> None:
     definition, tenant_id = new_definition(world, "published"), uuid4()
     with world.tenant.within(tenant_id):
         instance_id = world.tenant.create_instance(definition, "just in time")
-        deprecation = behind(
-            world,
-            pool,
-            world.admin,
-            lambda: world.admin.set_definition_status(definition, "deprecated"),
-        )
-    assert answer(deprecation) is None
+        with world.admin.conn.transaction():
+            world.admin.conn.execute("set local lock_timeout = '1s'")
+            world.admin.set_definition_status(definition, "deprecated")
     assert world.instance(instance_id) is not None
+    with world.refused("IN103"), world.tenant.within(tenant_id):
+        world.tenant.create_instance(definition, "too late")
 
 
-def test_an_installation_that_waited_for_a_deprecation_is_refused(world: World, pool: Pool) -> None:
-    definition, tenant_id, tenant = new_definition(world, "published"), uuid4(), world.tenant
-
-    def install() -> None:
-        with tenant.within(tenant_id):
-            tenant.create_instance(definition, "too late")
-
+def test_an_open_deprecation_does_not_hold_up_an_installation(world: World) -> None:
+    """What counts is what was published when the call was made."""
+    definition, tenant_id = new_definition(world, "published"), uuid4()
     with world.admin.conn.transaction():
         world.admin.set_definition_status(definition, "deprecated")
-        installation = behind(world, pool, tenant, install)
-    assert answer(installation) == "IN103"
-    assert world.events(tenant_id) == []
+        with world.tenant.within(tenant_id):
+            world.tenant.conn.execute("set local lock_timeout = '1s'")
+            instance_id = world.tenant.create_instance(definition, "at the same time")
+    assert world.instance(instance_id) is not None
 
 
 def test_a_draft_that_is_published_meanwhile_is_not_discarded(world: World, pool: Pool) -> None:

@@ -27,6 +27,7 @@ union all select change, format('alter table %s drop constraint %I cascade', t, 
 union all select change, format('drop index %s', indexrelid::regclass)
   from t join pg_index on indrelid = t.oid
  where not exists (select from pg_constraint where conindid = indexrelid)
+   and not exists (select from pg_inherits where inhrelid = indexrelid)
 union all select change, format('alter table %s alter column %I set statistics 100', t, attname)
   from t join pg_attribute on attrelid = t.oid and attname in ('credentials', 'wrapped')
 union all select change, format('comment on constraint %I on %s is null', conname, t)
