@@ -1,5 +1,6 @@
 # Needs GNU make (3.81 or newer) and Python 3.11 or newer; everything else goes into .venv.
-# TARGET travels in the environment, not on a command line, where other users could read it.
+# Say `TARGET=… make deploy` when the target holds a password: what stands behind `make` is read by
+# other users of the machine, what stands before it is not.
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
@@ -8,9 +9,13 @@ SHELL := /bin/sh
 BIN := .venv/bin
 # A checkout that was moved is installed again: its path is part of the installation.
 HERE := $(shell pwd | cksum | cut -d ' ' -f 1)
-RUN := if [ -n "$$TARGET" ]; then SQITCH_TARGET="$$TARGET"; export SQITCH_TARGET; fi; \
-       $(BIN)/integrations-db
-export TARGET TO
+# Taken as they were typed: a $ in a password is no variable of make.
+TARGET_AS_TYPED := $(value TARGET)
+TO_AS_TYPED := $(value TO)
+unexport TARGET TO
+export TARGET_AS_TYPED TO_AS_TYPED
+RUN := if [ -n "$$TARGET_AS_TYPED" ]; then SQITCH_TARGET="$$TARGET_AS_TYPED"; export SQITCH_TARGET; fi; \
+       unset TARGET_AS_TYPED; $(BIN)/integrations-db
 
 .PHONY: help
 help: ## this list
@@ -19,13 +24,14 @@ help: ## this list
 	@echo 'Without TARGET: the embedded PostgreSQL. TARGET is a postgresql:// or db:pg: URI, a'
 	@echo 'connection string, or a target of sqitch.conf:'
 	@echo "  make deploy TARGET='postgresql://me@db.example.com/app?sslmode=require'"
+	@echo 'With a password in it: TARGET=... make deploy, so that no other user can read it.'
 
 .PHONY: setup
 setup: .venv/$(HERE)-all ## install everything into .venv
 
 .PHONY: deploy
 deploy: .venv/$(HERE)-core ## deploy and verify all pending changes [TARGET=] [TO=change]
-	@$(RUN) deploy $${TO:+--to "$$TO"}
+	@$(RUN) deploy $${TO_AS_TYPED:+--to "$$TO_AS_TYPED"}
 
 .PHONY: verify
 verify: .venv/$(HERE)-core ## verify what is deployed [TARGET=]
@@ -33,9 +39,11 @@ verify: .venv/$(HERE)-core ## verify what is deployed [TARGET=]
 
 .PHONY: revert
 revert: .venv/$(HERE)-core ## revert: TO=change (which stays) or ALL=1 [TARGET=]
-	@if [ -z "$$TO" ] && [ -z '$(ALL)' ]; then \
-	  echo 'make revert: say how far: TO=change (which stays), or ALL=1' >&2; exit 2; fi
-	@$(RUN) revert --yes $${TO:+--to "$$TO"} $(if $(ALL),--all)
+	@case "$(ALL):$${TO_AS_TYPED:+to}" in \
+	  1: | :to) ;; \
+	  *) echo 'make revert: say how far: TO=change (which stays), or ALL=1' >&2; exit 2 ;; \
+	esac
+	@$(RUN) revert --yes $${TO_AS_TYPED:+--to "$$TO_AS_TYPED"} $(if $(ALL),--all)
 
 .PHONY: status
 status: .venv/$(HERE)-core ## show what is deployed and what is pending [TARGET=]
@@ -48,21 +56,23 @@ demo: .venv/$(HERE)-core ## play a story through the stored functions [TARGET=]
 .PHONY: test
 test: .venv/$(HERE)-test ## run the tests [SERVER=docker|local|embedded|all] [ARGS=]
 	@case '$(SERVER)' in \
-	  '' | docker | local | embedded) servers='$(SERVER)' ;; \
+	  '') servers=default ;; \
+	  docker | local | embedded) servers='$(SERVER)' ;; \
 	  all) servers='docker local embedded' ;; \
 	  *) echo 'make test: SERVER is docker, local, embedded or all' >&2; exit 2 ;; \
 	esac; \
 	failed=; \
-	for server in "$${servers%% *}" $$(echo "$$servers" | cut -s -d ' ' -f 2-); do \
-	  TEST_SERVER="$$server" $(BIN)/python -m pytest -n auto $(ARGS) || failed="$$failed $$server "; \
+	for server in $$servers; do \
+	  TEST_SERVER="$${server#default}" $(BIN)/python -m pytest -n auto $(ARGS) \
+	    || failed="$$failed $$server"; \
 	done; \
-	[ -z "$$failed" ] || { echo "make test: failed$$failed" >&2; exit 1; }
+	[ -z "$$failed" ] || { echo "make test: failed on:$$failed" >&2; exit 1; }
 
 .PHONY: lint
 lint: .venv/$(HERE)-all ## check Python, SQL and the tree of scripts
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m mypy
 	find deploy -name '*.sql' -print | sort | xargs $(BIN)/squawk
 	$(BIN)/python -m pytest -m static -q
 

@@ -19,9 +19,11 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import dict_row
 
+from integrations_db.config import Target
+from integrations_db.database import connect
 from integrations_db.errors import Failure
+from integrations_db.registry import Connection
 
 ROLES = ("integrations_admin", "integrations_tenant", "svc_integration", "integrations_auditor")
 
@@ -31,7 +33,6 @@ class Connector:
     """A connector as an administrator describes it."""
 
     name: str
-    version: str
     docs_url: str
     description: str
 
@@ -48,13 +49,11 @@ class Installation:
 CONNECTORS = (
     Connector(
         "Salesforce",
-        "1.0.0",
         "https://developer.salesforce.com/docs/apis",
         "Accounts, contacts and opportunities of a Salesforce org.",
     ),
     Connector(
         "Xero",
-        "1.0.0",
         "https://developer.xero.com/documentation/",
         "Contacts, invoices and payments of a Xero organisation.",
     ),
@@ -72,7 +71,7 @@ TENANTS = {
 
 
 def oauth_credentials(connector: str, tenant: str) -> dict[str, Any]:
-    """Return made-up OAuth 2.0 credentials in the shape that the service's token endpoint returns.
+    """Returns made-up OAuth 2.0 credentials in the shape that the service's token endpoint returns.
 
     Sources: the OAuth flows of Salesforce (access token `00D<org>!…`, `instance_url`, no
     `expires_in`) and of Xero (a JWT access token, 30 minutes, `offline_access` refresh token).
@@ -99,19 +98,16 @@ def oauth_credentials(connector: str, tenant: str) -> dict[str, Any]:
     }
 
 
-Row = dict[str, Any]
-
-
 @dataclass(frozen=True, slots=True)
 class Story:
     """The connection that plays all parts, and where its lines go."""
 
-    connection: psycopg.Connection[Row]
+    connection: Connection
     echo: Callable[[str], None]
 
     @contextmanager
     def act(self, role: str, tenant: uuid.UUID | None = None) -> Iterator[None]:
-        """Run one transaction as `role`, for `tenant` if there is one."""
+        """Runs one transaction as a role, for a tenant if there is one."""
         with self.connection.transaction():
             self.connection.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
             if tenant is not None:
@@ -119,19 +115,22 @@ class Story:
             yield
 
     def call(self, statement: LiteralString, *values: object) -> Any:
-        """Execute a statement and return the first column of its first row, if it has one."""
+        """Executes a statement and returns the first column of its first row, if it has one."""
         row = self.connection.execute(statement, values).fetchone()
-        return None if row is None else next(iter(row.values()))
+        return None if row is None else row[0]
 
 
-def run(dsn: str, echo: Callable[[str], None]) -> None:
-    """Play the story on the database at `dsn` and tell it through `echo`.
+def run(target: Target, echo: Callable[[str], None]) -> None:
+    """Plays the story on a database and tells it; what it makes there stays, and it says so.
 
-    Arguments: dsn, anything that libpq accepts; echo, called with one line at a time.
-    Raises Failure when the model is not deployed or the login may not play the roles.
-    The definitions, tenants and instances that it makes stay; it says so.
+    Args:
+        target: the database.
+        echo: called with one line at a time.
+
+    Raises:
+        Failure: no connection, the model is not deployed, or this login may not play the roles.
     """
-    with psycopg.connect(dsn, autocommit=True, row_factory=dict_row) as connection:
+    with connect(target, echo) as connection:
         story = Story(connection, echo)
         require_model(story)
         definitions = publish(story)
@@ -142,7 +141,7 @@ def run(dsn: str, echo: Callable[[str], None]) -> None:
         }
         stored: dict[uuid.UUID, Any] = {}
         for tenant, installed in instances.items():
-            stored |= connect(story, tenant, tenants[tenant], installed, kek_id, kek)
+            stored |= store(story, tenant, tenants[tenant], installed, kek_id, kek)
         wanted = next(iter(instances["Northwind"]))
         look(story, tenants, wanted, stored[wanted], kek_id, kek)
         audit(story, tenants)
@@ -152,8 +151,12 @@ def run(dsn: str, echo: Callable[[str], None]) -> None:
 
 
 def require_model(story: Story) -> None:
-    """Raise Failure unless the model is there and this login may play every role."""
-    if story.call("select to_regprocedure('integrations.get_credentials(uuid)')") is None:
+    """Raises Failure unless the model is there and this login may play every role."""
+    deployed = story.call(
+        "select exists (select from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace"
+        " where n.nspname = 'integrations' and p.proname = 'get_credentials')"
+    )
+    if not deployed:
         raise Failure(
             "the Integrations model is not deployed on this database\n"
             "Run `integrations-db deploy` (or `make deploy`) first."
@@ -170,40 +173,46 @@ def require_model(story: Story) -> None:
 
 
 def publish(story: Story) -> dict[str, uuid.UUID]:
-    """Register and publish the connectors that are not there yet; return their ids by name."""
+    """Registers and publishes the connectors that are not published yet; returns ids by name."""
     story.echo("An administrator describes the connectors:")
     definitions = {}
     for connector in CONNECTORS:
         with story.act("integrations_admin"):
             found = story.call(
                 "select id from integrations.integration_definitions"
-                " where name = %s and version = %s and status = 'published'",
+                " where name = %s and status = 'published' order by created_at limit 1",
                 connector.name,
-                connector.version,
             )
-            definitions[connector.name] = found or story.call(
-                "select integrations.register_definition("
-                "name => %s, type => 'oauth2', version => %s, docs_url => %s, description => %s)",
-                connector.name,
-                connector.version,
-                connector.docs_url,
-                connector.description,
-            )
-            if not found:
-                story.call(
-                    "select integrations.set_definition_status("
-                    "definition_id => %s, status => 'published')",
-                    definitions[connector.name],
-                )
+            definitions[connector.name] = found or register(story, connector)
         known = "published already" if found else "registered and published"
-        story.echo(f"  {connector.name} {connector.version} (oauth2): {known}")
+        story.echo(f"  {connector.name} (oauth2): {known}")
     return definitions
+
+
+def register(story: Story, connector: Connector) -> Any:
+    """Registers and publishes a connector, as the next version after those there are."""
+    count = story.call(
+        "select count(*) from integrations.integration_definitions where name = %s", connector.name
+    )
+    definition_id = story.call(
+        "select integrations.register_definition("
+        "name => %s, type => 'oauth2', version => %s, docs_url => %s, description => %s)",
+        connector.name,
+        f"1.{count}.0",
+        connector.docs_url,
+        connector.description,
+    )
+    story.call(
+        "select integrations.set_definition_status(definition_id => %s, status => 'published')",
+        definition_id,
+    )
+    return definition_id
 
 
 def install(
     story: Story, tenant: str, tenant_id: uuid.UUID, definitions: dict[str, uuid.UUID]
 ) -> dict[uuid.UUID, Installation]:
-    """Let one tenant install its connectors; return the instances by id."""
+    """Lets one tenant install its connectors; returns the instances by id."""
     story.echo(f"{tenant} ({tenant_id}) installs:")
     instances = {}
     with story.act("integrations_tenant", tenant_id):
@@ -220,7 +229,7 @@ def install(
     return instances
 
 
-def connect(
+def store(
     story: Story,
     tenant: str,
     tenant_id: uuid.UUID,
@@ -228,7 +237,7 @@ def connect(
     kek_id: str,
     kek: bytes,
 ) -> dict[uuid.UUID, Any]:
-    """Let the service store credentials for a tenant's instances; return them by instance."""
+    """Lets the service store credentials for a tenant's instances; returns them by instance."""
     story.echo(f"The service connects {tenant}:")
     with story.act("svc_integration", tenant_id):
         story.call("select integrations.create_tenant_key(kek_id => %s, kek => %s)", kek_id, kek)
@@ -261,7 +270,7 @@ def look(
     kek_id: str,
     kek: bytes,
 ) -> None:
-    """Let the service read, and show that neither tenant sees the other's or any credentials."""
+    """Lets the service read, and shows that neither tenant sees the other's or any credentials."""
     (ours, our_id), (theirs, their_id) = tenants.items()
 
     story.echo(f"The service reads {ours}'s credentials back:")
@@ -298,9 +307,10 @@ def look(
 
 
 def expect_error(story: Story, statement: LiteralString, *values: object) -> str:
-    """Run a statement that must fail, in a savepoint; return its code and message.
+    """Runs a statement that must fail, in a savepoint; returns its code and message.
 
-    Raises Failure when it succeeds: then the isolation that this demo shows does not hold.
+    Raises:
+        Failure: it succeeded, so the isolation that this story shows does not hold.
     """
     try:
         with story.connection.transaction():
@@ -314,12 +324,12 @@ def expect_error(story: Story, statement: LiteralString, *values: object) -> str
 
 
 def audit(story: Story, tenants: dict[str, uuid.UUID]) -> None:
-    """Show what the audit trail kept of the story."""
+    """Shows what the audit trail kept of the story."""
     story.echo("An auditor reads the trail:")
     with story.act("integrations_auditor"):
         rows = story.connection.execute(
-            "select event, count(*) as times from integrations.audit_trail"
+            "select event, count(*) from integrations.audit_trail"
             " where tenant_id = any (%s) group by event order by min(at)",
             [list(tenants.values())],
         ).fetchall()
-    story.echo("  " + ", ".join(f"{row['event']} {row['times']}x" for row in rows))
+    story.echo("  " + ", ".join(f"{event} {times}x" for event, times in rows))
