@@ -48,6 +48,9 @@ begin
           integrations_private.credentials_subkey(
             'enc', tenant_id, instance_id, key_id, open_credentials.version, data_key),
           'hex'));
+      -- Here, where an error does not quote it: the caller casts it.
+      v_credentials :=
+        case when pg_catalog.jsonb_typeof(v_credentials::jsonb) = 'object' then v_credentials end;
     end if;
   exception
     when insufficient_resources or program_limit_exceeded then
@@ -78,7 +81,8 @@ comment on function integrations_private.open_credentials(
   bytea,
   jsonb
 ) is
-$$Returns the credentials in an envelope, as they were stored. Errors: IN304 altered, moved, or not of this version.$$;
+$$Returns the credentials in an envelope, as they were stored. Errors: IN304 altered, moved, or not
+of this version.$$;
 
 revoke all on function integrations_private.open_credentials(
   uuid,

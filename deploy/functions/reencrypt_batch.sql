@@ -128,7 +128,8 @@ begin
       pg_catalog.jsonb_build_object('key', v_active.id, 'count', done));
   end if;
 
-  skipped := v_wanted - done - quarantined;
+  -- Rows may have come or gone between the two queries.
+  skipped := greatest(v_wanted - done - quarantined, 0);
   return next;
 end;
 $function$;
@@ -139,7 +140,7 @@ comment on function integrations.reencrypt_batch(integer) is
 $$Moves up to max_rows credentials of the transaction's tenant from former keys to the active one,
 all of them unlocked in this transaction, and returns one row: how many it moved, how many it
 skipped because another transaction held them, and how many it put into quarantine (status error)
-because they cannot be decrypted. Call it, in a transaction each, until done and skipped are 0.
+because they cannot be decrypted. Call it, in a transaction each, until it returns three zeros.
 Callable by svc_integration. Errors: 22023 max_rows, IN001 no tenant, IN302 a key is locked, IN303
 wrong key, IN307 no active key.$$;
 

@@ -32,6 +32,11 @@ begin
   if retire_key.key_id is null then
     raise exception 'key_id must not be null' using errcode = '22023';
   end if;
+  -- Writers only lock the key: an older snapshot would not show what they stored in the meantime.
+  if pg_catalog.current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
+    raise exception 'a key is retired in a transaction of isolation READ COMMITTED only'
+      using errcode = '25001', hint = 'BEGIN ISOLATION LEVEL READ COMMITTED, or set the default.';
+  end if;
 
   select k.tenant_id, k.state into v_key
     from integrations_private.tenant_keys as k
@@ -74,8 +79,8 @@ revoke create on schema integrations from integrations_keymaster;
 comment on function integrations.retire_key(uuid) is
 $$Takes a data key, of any tenant, out of use. No row may need it any more. It can still be
 destroyed.
-Callable by integrations_admin. Errors: 22023 null, IN307 key destroyed, retired or unknown, IN308
-still needed.$$;
+Callable by integrations_admin. Errors: 22023 null, 25001 another isolation than READ COMMITTED,
+IN307 key destroyed, retired or unknown, IN308 still needed.$$;
 
 revoke all on function integrations.retire_key(uuid) from public;
 grant execute on function integrations.retire_key(uuid) to integrations_admin;
