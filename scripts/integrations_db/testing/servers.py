@@ -43,9 +43,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from ..errors import Failure
 from ..server import (
     SUPERUSER,
-    _major,
     init_cluster,
     installation,
+    major_version,
     start_cluster,
     unprivileged,
 )
@@ -199,7 +199,7 @@ def _with_pgtap(folders: list[Path]) -> Path:
             return folder
     raise Unobtainable(
         f"PostgreSQL in {folders[0]} lacks pgTAP; install its package (Debian:"
-        f" postgresql-{_major(folders[0], None)}-pgtap)"
+        f" postgresql-{major_version(folders[0], None)}-pgtap)"
     )
 
 
@@ -226,7 +226,7 @@ def _local_programs() -> list[Path]:
     if found:
         places.append(Path(_output([found, "--bindir"])))
     usable = {place.resolve() for place in places if (place / "initdb").exists()}
-    return sorted(usable, key=lambda folder: _major(folder, None), reverse=True)
+    return sorted(usable, key=lambda folder: major_version(folder, None), reverse=True)
 
 
 def _output(command: list[str]) -> str:
@@ -238,7 +238,9 @@ def _share(folder: Path) -> Path:
     config = folder / "pg_config"
     if config.exists():
         return Path(_output([str(config), "--sharedir"]))
-    return Path("/usr/share/postgresql") / str(_major(folder, None))  # Debian without -dev packages
+    return Path("/usr/share/postgresql") / str(
+        major_version(folder, None)
+    )  # Debian without -dev packages
 
 
 def _home() -> Path:
