@@ -24,14 +24,14 @@ class Inner:
         """Gives the pgTAP file of a name."""
         return self.path / "tests" / "pgtap" / f"{name}_test.sql"
 
-    def write(self, **files: str) -> None:
+    def write(self, **files: str | bytes) -> None:
         """Writes the project's pgTAP files, in place of those it had."""
         folder = self.file("").parent
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():
             old.unlink()
         for name, text in files.items():
-            self.file(name).write_text(text, encoding="utf-8")
+            self.file(name).write_bytes(text if isinstance(text, bytes) else text.encode())
 
     def run(self, *arguments: str) -> pytest.RunResult:
         """Runs pytest in the project."""

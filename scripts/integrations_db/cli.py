@@ -35,7 +35,8 @@ Exit codes:
   2  wrong usage
   3  status --check: changes are pending
   4  plan or deployed scripts were changed
-  5  a lock was not obtained in time"""
+  5  a lock was not obtained in time
+  130  interrupted (Ctrl-C); nothing is half done"""
 
 
 class _Terminated(KeyboardInterrupt):
@@ -59,9 +60,9 @@ _lock_timeout = click.option(
     "--lock-timeout",
     type=_duration,
     metavar="DURATION",
-    default="5s",
-    show_default=True,
-    help="How long a statement waits for a lock; then the change is rolled back and tried again.",
+    show_default="what a script sets, else 5s",
+    help="How long a statement waits for a lock; then the change is rolled back and tried again. "
+    "When given, it replaces the lock_timeout that a script sets.",
 )
 _wait = click.option(
     "--wait",
@@ -98,6 +99,7 @@ def cli(ctx: click.Context, directory: Path | None) -> None:
 
 
 def _project(ctx: click.Context) -> Project:
+    """Reads the project that ``--chdir``, or the lack of it, means."""
     from integrations_db.project import find_root, load_project
 
     return load_project(find_root(ctx.obj))
@@ -125,6 +127,7 @@ def _resolve(project: Project, given: str | None, create: bool) -> Target:
 
 @contextmanager
 def _listening(as_json: bool) -> Iterator[Listener]:
+    """Shows the progress as it suits standard output."""
     from integrations_db.terminal import Bar, Lines, Silent, watched
 
     if as_json:
@@ -141,6 +144,7 @@ def _listening(as_json: bool) -> Iterator[Listener]:
 
 @contextmanager
 def _session(target: Target, as_json: bool) -> Iterator[tuple[Connection, Listener]]:
+    """Opens the connection of a command, and closes it."""
     from integrations_db.database import connect
 
     with _listening(as_json) as listener:
@@ -176,7 +180,7 @@ def deploy(
     verify: bool,
     dry_run: bool,
     log_only: bool,
-    lock_timeout: float,
+    lock_timeout: float | None,
     wait: float,
     as_json: bool,
 ) -> None:
@@ -260,7 +264,7 @@ def revert(
     to: str | None,
     everything: bool,
     yes: bool,
-    lock_timeout: float,
+    lock_timeout: float | None,
     wait: float,
     as_json: bool,
 ) -> None:
@@ -316,7 +320,7 @@ def revert(
 @_target
 @_lock_timeout
 @click.pass_context
-def verify(ctx: click.Context, target: str | None, lock_timeout: float) -> None:
+def verify(ctx: click.Context, target: str | None, lock_timeout: float | None) -> None:
     """Run the verify scripts of all deployed changes; nothing is kept of what they do."""
     from integrations_db import deploy as engine
     from integrations_db.database import describe
@@ -326,14 +330,16 @@ def verify(ctx: click.Context, target: str | None, lock_timeout: float) -> None:
     with _session(where, as_json=False) as (conn, listener):
         click.echo(f"{project.plan.project} == {describe(conn)}")
         state = engine.status(conn, project)
-        problems = engine.verify(conn, project, listener, lock_timeout=lock_timeout)
-    if problems:
-        raise Failure("\n".join([*problems, f"{_plural(len(problems))} failed verification."]))
+        result = engine.verify(conn, project, listener, lock_timeout=lock_timeout)
+    if result.problems:
+        failed = f"{_plural(len(result.problems))} failed verification."
+        raise Failure("\n".join([*result.problems, failed]))
     if not state.deployed:
         click.echo("Nothing to verify: no change is deployed.")
         return
+    unchecked = f"; {_plural(result.unchecked)} without verify script" if result.unchecked else ""
     pending = f"; {_plural(len(state.pending))} pending" if state.pending else ""
-    click.echo(f"Verified {_plural(state.deployed)}{pending}.")
+    click.echo(f"Verified {_plural(result.verified)}{unchecked}{pending}.")
 
 
 @cli.command(short_help="Show what is deployed and what is pending.")
@@ -412,10 +418,11 @@ def plan(ctx: click.Context, as_json: bool) -> None:
         )
         return
     for change in project.plan.changes:
-        click.echo(f"{change.id[:10]}  {change.title}" + (f"  # {change.note}" * bool(change.note)))
+        click.echo(change.title + (f"  # {change.note}" if change.note else ""))
 
 
 def _as_dict(change: Change) -> dict[str, object]:
+    """Returns a change as the JSON outputs show it."""
     return {
         "change": change.name,
         "id": change.id,
@@ -435,7 +442,7 @@ def demo(ctx: click.Context, target: str | None) -> None:
     """Play a short story through the stored functions, on realistic data."""
     from integrations_db.demo import run
 
-    run(_resolve(_project(ctx), target, create=False).dsn, click.echo)
+    run(_resolve(_project(ctx), target, create=False), click.echo)
 
 
 @cli.group(short_help="Start, stop and find the embedded PostgreSQL.")
@@ -487,6 +494,7 @@ def server_url() -> None:
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
+    """Handles SIGTERM."""
     raise _Terminated
 
 

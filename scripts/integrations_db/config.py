@@ -29,6 +29,9 @@ __all__ = [
 
 _SECTION = re.compile(r'\s*\[\s*(?P<name>[^\s\]"]+)(?:\s+"(?P<sub>(?:[^"\\]|\\.)*)")?\s*\]')
 _KEY = re.compile(r"\s*(?P<key>[A-Za-z][\w.-]*)\s*(?P<equals>=)?[ \t]*")
+# user:password@host:port,host:port/database: whatever else is there belongs to the password.
+_HOST = r"(?:\[[^\]@/]*\]|[^\[\]:@/,]*)(?::\d*)?"
+_URI = re.compile(rf"[a-z]+://(?:[^@/]*@)?{_HOST}(?:,{_HOST})*(?:/[^@]*)?")
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
 
 
@@ -176,7 +179,7 @@ def resolve_target(config: Config, given: str | None) -> Target | None:
             name of a configured target; None: ``SQITCH_TARGET``, or what the configuration says.
 
     Raises:
-        Usage: it is none of these.
+        Usage: it is none of these, or its parts cannot be told apart; no part of it is repeated.
     """
     given = (
         given
@@ -187,9 +190,9 @@ def resolve_target(config: Config, given: str | None) -> Target | None:
     if not given:
         return None
     if given.startswith("db:"):
-        return Target(_translate(given))
+        return _target(_translate(given))
     if given.startswith(("postgresql://", "postgres://")) or "=" in given:
-        return Target(given)
+        return _target(given)
     uri = config.get(f"target.{given}.uri")
     if uri is None:
         # The text is not repeated: whatever it is, it may hold a password.
@@ -202,6 +205,24 @@ def resolve_target(config: Config, given: str | None) -> Target | None:
     raise Usage(f"target.{given}.uri in sqitch.conf is not a database URI")
 
 
+def _target(dsn: str) -> Target:
+    """Returns the target, unless libpq would take a part of a password for a host or a database.
+
+    It repeats these in its messages, where nobody could tell them from others.
+    """
+    if dsn.startswith(("postgresql://", "postgres://")):
+        clear = bool(_URI.fullmatch(dsn.partition("?")[0]))
+    else:
+        clear = not re.search(r"dbname\s*=\s*\S*:\S*@", dsn)
+    if not clear:
+        raise Usage(
+            "TARGET: user, password, host and database cannot be told apart. In a URI write the "
+            "special characters of a password percent-encoded: %40 for @, %2F for /, %3F for ?, "
+            "%25 for %"
+        )
+    return Target(dsn)
+
+
 def _translate(uri: str) -> str:
     """Returns the libpq form of a ``db:`` URI, as ``URI::db`` understands it."""
     found = re.match(r"db:(?P<engine>[a-z]+):(?P<rest>.*)\Z", uri, re.DOTALL)
@@ -210,6 +231,12 @@ def _translate(uri: str) -> str:
     if found["rest"].startswith("//"):
         return f"postgresql:{found['rest']}"
     name, _, query = found["rest"].partition("?")
+    if re.search("[@:]", name):
+        raise Usage(
+            "TARGET: db:pg:NAME names a database only; with user, password or host it is "
+            "db:pg://USER:PASSWORD@HOST:PORT/NAME, where %40 stands for an @ in a password "
+            "and, as %3A for a :, in the name of a database"
+        )
     options = "&".join(f"{k}={quote(v, safe='')}" for k, v in parse_qsl(query))
     path = quote(unquote(name.removeprefix("/")), safe="")
     return f"postgresql:///{path}" + (f"?{options}" if options else "")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import quote
 
@@ -15,14 +17,22 @@ from integrations_db.errors import Failure, Usage
 from integrations_db.lexer import Statement, tokens
 from integrations_db.registry import Connection
 from integrations_db.script import Script, shown
+from integrations_db.server import without_variables
 
-__all__ = ["connect", "describe", "explain", "fresh", "place", "plain", "shareable"]
+__all__ = ["connect", "describe", "explain", "fresh", "gone", "place", "plain", "shareable"]
 
 # What a script may have left behind, in the order in which it must go: the role first, because the
 # others could be refused to it. Unlike DISCARD ALL this keeps advisory locks: we hold one.
 _FRESH = (
     "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; DEALLOCATE ALL; "
     "DISCARD TEMP; DISCARD SEQUENCES; DISCARD PLANS"
+)
+# A server that talks to nobody learns only this way (PostgreSQL 14) that its client was killed, and
+# would hold our locks until then. It can be set where the kernel tells of a closed connection.
+_WATCH = (
+    "SELECT pg_catalog.set_config('client_connection_check_interval', '2s', false)"
+    " WHERE pg_catalog.current_setting('client_connection_check_interval', true) = '0'"
+    " AND pg_catalog.version() LIKE '%linux%'"
 )
 
 
@@ -50,17 +60,21 @@ def connect(target: Target, notice: Callable[[str], None]) -> Connection:
         "fallback_application_name": "integrations-db",
         "client_encoding": "UTF8",
     }
-    if "connect_timeout" not in given:
-        settings["connect_timeout"] = 10
     try:
-        conn = psycopg.connect(target.dsn, autocommit=True, prepare_threshold=None, **settings)
+        # The variables are about some other server than the embedded one.
+        with without_variables() if target.embedded else nullcontext():
+            if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ:
+                settings["connect_timeout"] = 10
+            conn = psycopg.connect(target.dsn, autocommit=True, prepare_threshold=None, **settings)
     except psycopg.OperationalError as error:
         raise Failure(_unreachable(error, given)) from None
+    conn.execute(_WATCH)
     conn.add_notice_handler(lambda diag: notice(f"{diag.severity}: {diag.message_primary}"))
     return conn
 
 
 def _unreachable(error: psycopg.Error, given: dict[str, Any]) -> str:
+    """Returns why there is no connection, without a secret, and what to look at."""
     text = plain(str(error).strip(), given)
     if "password authentication failed" in text or "no password supplied" in text:
         advice = "Check user and password: PGPASSWORD, ~/.pgpass, or passfile= in the URI."
@@ -81,7 +95,12 @@ def plain(text: str, given: dict[str, Any]) -> str:
 
 def fresh(conn: Connection) -> None:
     """Gives the session back the state it began with; the advisory lock stays."""
-    conn.execute(_FRESH)
+    conn.execute(f"{_FRESH}; {_WATCH}".encode())
+
+
+def gone(conn: Connection) -> bool:
+    """Tells whether the connection is closed or lost."""
+    return conn.closed or conn.broken
 
 
 def _body_line(statement: Statement, context: str) -> int | None:
@@ -137,7 +156,7 @@ def describe(conn: Connection) -> str:
     """Returns which database this is, in words, without any secret."""
     info = conn.info
     at = f" at {info.host}:{info.port}" if info.host else ""
-    return f"database {info.dbname}{at} as {info.user}"
+    return f"{info.dbname}{at} as {info.user}"
 
 
 def shareable(conn: Connection, target: Target) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -21,16 +21,18 @@ from psycopg import sql
 
 from integrations_db import registry
 from integrations_db.config import Committer
-from integrations_db.database import explain, fresh, place
+from integrations_db.database import explain, fresh, gone, place
 from integrations_db.errors import Changed, Failure, Locked
+from integrations_db.lexer import Statement
 from integrations_db.plan import Change, Dependency, Plan, find_change, resolve_dependency
 from integrations_db.project import Project
 from integrations_db.registry import Connection, Deployed
-from integrations_db.script import Script, shown
+from integrations_db.script import Script, shown, words
 
-__all__ = ["Listener", "Status", "deploy", "revert", "status", "verify"]
+__all__ = ["Listener", "Status", "Verification", "deploy", "revert", "status", "verify"]
 
 _ATTEMPTS = 3
+_LOCK_TIMEOUT = 5.0  # seconds, for scripts that say nothing of it
 _BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 
@@ -72,7 +74,42 @@ class Status:
     stray: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What the verify scripts said.
+
+    Attributes:
+        verified: number of changes whose script ran without an error.
+        unchecked: number of changes that have no verify script.
+        problems: one message for each script that failed.
+    """
+
+    verified: int
+    unchecked: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What every step of a deployment or reversion needs.
+
+    Attributes:
+        conn: an autocommit connection, which holds the deployment lock.
+        project: whose changes.
+        who: the committer to record.
+        listener: hears the progress.
+        lock_timeout: seconds that a statement may wait for a lock; None: as the scripts say.
+    """
+
+    conn: Connection
+    project: Project
+    who: Committer
+    listener: Listener
+    lock_timeout: float | None
+
+
 def _read(conn: Connection, project: Project) -> list[Deployed]:
+    """Returns the deployed changes; none when there is no registry."""
     if not registry.exists(conn, project.registry):
         return []
     return registry.deployed_changes(conn, project.registry, project.plan.project)
@@ -108,8 +145,13 @@ def _follow(project: Project, deployed: Sequence[Deployed]) -> int:
 
 
 def status(conn: Connection, project: Project) -> Status:
-    """Reads how far a database is; takes no lock and changes nothing."""
-    deployed = _read(conn, project)
+    """Reads how far a database is; takes no lock and changes nothing.
+
+    Raises:
+        Failure: the registry cannot be read.
+    """
+    with _reported(conn):
+        deployed = _read(conn, project)
     latest = deployed[-1] if deployed else None
     stray = _stray(project.plan, deployed)
     if stray:
@@ -125,6 +167,7 @@ def status(conn: Connection, project: Project) -> Status:
 
 
 def _changed(project: Project, deployed: Sequence[Deployed]) -> tuple[str, ...]:
+    """Returns the names of deployed changes whose deploy script was edited since."""
     return tuple(
         there.name
         for index, there in enumerate(deployed)
@@ -173,19 +216,11 @@ def _requirements(
     return resolved
 
 
-def _milliseconds(seconds: float) -> str:
-    return f"{max(1, round(seconds * 1000))}ms" if seconds else "0"
-
-
-def _begin(conn: Connection, lock_timeout: float) -> None:
-    conn.execute("BEGIN")
-    _limit(conn, lock_timeout)
-
-
-def _limit(conn: Connection, lock_timeout: float) -> None:
-    conn.execute(
-        sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(_milliseconds(lock_timeout)))
-    )
+def _limit(conn: Connection, lock_timeout: float | None) -> None:
+    """Limits how long the statements of this transaction wait for locks; 0: for ever."""
+    seconds = _LOCK_TIMEOUT if lock_timeout is None else lock_timeout
+    time_span = f"{max(1, round(seconds * 1000))}ms" if seconds else "0"
+    conn.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(time_span)))
 
 
 class _ScriptFailed(Exception):
@@ -198,15 +233,30 @@ class _ScriptFailed(Exception):
         self.error = error
 
 
-def _run(conn: Connection, script: Script) -> None:
+def _sets_lock_timeout(statement: Statement) -> bool:
+    """Tells whether a statement sets lock_timeout, for the transaction or the session."""
+    head = words(statement.text, 3)
+    return head[:2] == ("SET", "LOCK_TIMEOUT") or head in (
+        ("SET", "LOCAL", "LOCK_TIMEOUT"),
+        ("SET", "SESSION", "LOCK_TIMEOUT"),
+    )
+
+
+def _run(conn: Connection, script: Script, lock_timeout: float | None) -> None:
+    """Runs the statements of a script in the current transaction, whose lock timeout is set.
+
+    A lock timeout that was asked for is stronger than the script's own.
+    """
     for statement in script.statements:
+        if lock_timeout is not None and _sets_lock_timeout(statement):
+            continue
         try:
             conn.execute(statement.text.encode())
         except psycopg.Error as error:
             raise _ScriptFailed(script, place(script, statement, error), error) from None
 
 
-def _clean(conn: Connection, script: Script, lock_timeout: float) -> None:
+def _clean(conn: Connection, script: Script, lock_timeout: float | None) -> None:
     """Ends what a script set for its transaction: deferred constraints, role, settings."""
     try:
         conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -216,10 +266,10 @@ def _clean(conn: Connection, script: Script, lock_timeout: float) -> None:
     _limit(conn, lock_timeout)
 
 
-def _run_verify(conn: Connection, script: Script, lock_timeout: float) -> None:
+def _run_verify(conn: Connection, script: Script, lock_timeout: float | None) -> None:
     """Runs a verify script and takes back whatever it did."""
     conn.execute("SAVEPOINT integrations_db_verify")
-    _run(conn, script)
+    _run(conn, script, lock_timeout)
     conn.execute(
         "ROLLBACK TO SAVEPOINT integrations_db_verify; RELEASE SAVEPOINT integrations_db_verify"
     )
@@ -227,14 +277,14 @@ def _run_verify(conn: Connection, script: Script, lock_timeout: float) -> None:
 
 
 @contextmanager
-def _atomic(conn: Connection, lock_timeout: float) -> Iterator[None]:
-    """One transaction; rolled back on any exception, an interrupt included."""
-    _begin(conn, lock_timeout)
+def _atomic(conn: Connection, keep: bool = True) -> Iterator[None]:
+    """One transaction; rolled back on any exception, an interrupt included, and if not ``keep``."""
+    conn.execute("BEGIN")
     try:
         yield
-        conn.execute("COMMIT")
+        conn.execute("COMMIT" if keep else "ROLLBACK")
     except BaseException:
-        if not conn.closed and not conn.broken:
+        if not gone(conn):
             conn.rollback()
             fresh(conn)
         raise
@@ -242,6 +292,7 @@ def _atomic(conn: Connection, lock_timeout: float) -> Iterator[None]:
 
 
 def _lost(error: psycopg.Error) -> str:
+    """Returns what to say of a lost connection."""
     return (
         f"the connection to the server was lost: {explain(error)}\n"
         "The server rolls back what was not committed; no change is half done. "
@@ -250,6 +301,7 @@ def _lost(error: psycopg.Error) -> str:
 
 
 def _explain(failed: _ScriptFailed) -> str:
+    """Returns where and why a script failed."""
     text = f"{failed.place}: {explain(failed.error)}"
     if isinstance(failed.error, psycopg.errors.InsufficientPrivilege):
         text += "\n  The role that deploys lacks this privilege."
@@ -270,7 +322,7 @@ def deploy(
     verify: bool = True,
     dry_run: bool = False,
     log_only: bool = False,
-    lock_timeout: float = 5.0,
+    lock_timeout: float | None = None,
     wait: float = 60.0,
 ) -> list[Change]:
     """Deploys the pending changes, in order.
@@ -284,7 +336,8 @@ def deploy(
         verify: whether each change is verified before it is committed.
         dry_run: run everything in one transaction, and roll it back.
         log_only: record the changes without running their scripts.
-        lock_timeout: seconds that a statement may wait for a lock; such a change is tried again.
+        lock_timeout: seconds that a statement may wait for a lock, whatever the scripts say, before
+            its change is rolled back and tried again; None: as they say, else 5.
         wait: seconds to wait for another deployment.
 
     Returns:
@@ -296,6 +349,7 @@ def deploy(
         Locked: another deployment runs.
     """
     plan = project.plan
+    run = _Run(conn, project, who, listener, lock_timeout)
     with _reported(conn):
         end = find_change(plan, to) + 1 if to is not None else len(plan.changes)
         # Looked at before the lock too: what is plainly wrong need not wait for it.
@@ -304,9 +358,11 @@ def deploy(
         deployed = _read(conn, project)
         start = _follow(project, deployed)
         if to is not None and end < start:
+            more = start - end
+            after = "is one change" if more == 1 else f"are {more} changes"
             raise Failure(
-                f'"{plan.changes[end - 1].name}" is deployed, and so are {start - end} changes '
-                "after it. To go back, use revert. Nothing was touched."
+                f'"{plan.changes[end - 1].name}" is deployed, and so {after} after it. '
+                "To go back, use revert. Nothing was touched."
             )
         indexes = range(start, end)
         if changed := _changed(project, deployed):
@@ -314,43 +370,29 @@ def deploy(
                 "warning: the deploy scripts of these deployed changes were edited since, "
                 f"which changes nothing in this database: {', '.join(changed)}"
             )
-        scripts: dict[int, tuple[Script, Script | None]] = {}
-        if not log_only:
-            for index in indexes:
-                checked = project.path(index, "verify").exists() and verify
-                scripts[index] = (
-                    project.script(index, "deploy"),
-                    project.script(index, "verify") if checked else None,
-                )
+        scripts = {} if log_only else {i: _scripts(project, i, verify) for i in indexes}
         if indexes:
             project.unique_scripts()
         known = registry.exists(conn, project.registry)
         requires = _requirements(conn, project, indexes, known)
         if not known and not indexes:
             return []
-        if dry_run:
-            conn.execute("BEGIN")
-        try:
-            _prepare(conn, project, who, listener, deployed, known, dry_run)
+        # A dry run is one transaction; else the registry and each change are one.
+        with _atomic(conn, keep=False) if dry_run else nullcontext():
+            with nullcontext() if dry_run else _atomic(conn):
+                _prepare(run, deployed, known)
             if indexes:
                 listener.started("deploy", len(indexes))
             for done, index in enumerate(indexes):
-                _deploy_change(
-                    conn,
-                    project,
-                    who,
-                    listener,
-                    index,
-                    scripts.get(index),
-                    requires[index],
-                    lock_timeout,
-                    dry_run,
-                    done,
-                )
-        finally:
-            if dry_run and not conn.closed and not conn.broken:
-                conn.rollback()
+                with _failing(run, index, done, dry_run):
+                    _deploy_change(run, index, scripts.get(index), requires[index], dry_run)
         return [plan.changes[index] for index in indexes]
+
+
+def _scripts(project: Project, index: int, verify: bool) -> tuple[Script, Script | None]:
+    """Reads the deploy script of a change, and the verify script if it is wanted and there."""
+    checked = verify and project.path(index, "verify").exists()
+    return project.script(index, "deploy"), project.script(index, "verify") if checked else None
 
 
 @contextmanager
@@ -359,117 +401,100 @@ def _reported(conn: Connection) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        if conn.closed or conn.broken:
-            raise Failure(_lost(error)) from None
-        raise Failure(_own_error(error)) from None
+        raise Failure(_lost(error) if gone(conn) else _own_error(error)) from None
 
 
 def _own_error(error: psycopg.Error) -> str:
+    """Returns what to say of an error that no script has made."""
     text = explain(error)
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         return f"{text}\nThis server is read-only, perhaps a standby: deploy to the primary."
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return (
-            f"{text}\nThis role lacks a privilege that the registry needs (schema sqitch). "
-            "Deploy as the role that deployed first, or as the owner of the database."
+            f"{text}\nThis role lacks a privilege that the registry of deployments needs. "
+            "Connect as the role that deployed first, or as the owner of the database."
         )
     return f"{text}\nThe change that was being worked on was rolled back."
 
 
-def _prepare(
-    conn: Connection,
-    project: Project,
-    who: Committer,
-    listener: Listener,
-    deployed: Sequence[Deployed],
-    known: bool,
-    inside: bool,
-) -> None:
+def _prepare(run: _Run, deployed: Sequence[Deployed], known: bool) -> None:
     """Makes the registry, records the project and tags that were added since."""
-    if not inside:
-        conn.execute("BEGIN")
-    try:
-        if not known:
-            listener.say(f"creating the registry (schema {project.registry})")
-            # `create schema if not exists` tells what is no news to anybody.
-            conn.execute("SET LOCAL client_min_messages = warning")
-            registry.create(conn, project.registry, who)
-            conn.execute("RESET client_min_messages")
-        registry.register_project(conn, project.registry, project.plan, who)
-        if deployed:
-            change = project.plan.changes[len(deployed) - 1]
-            new = [tag for tag in change.tags if tag.id not in deployed[-1].tags]
-            registry.insert_tags(conn, project.registry, project.plan, change, new, who)
-        if not inside:
-            conn.execute("COMMIT")
-    except BaseException:
-        if not inside and not conn.closed and not conn.broken:
-            conn.rollback()
-        raise
+    conn, registry_name, plan = run.conn, run.project.registry, run.project.plan
+    if not known:
+        run.listener.say(f"creating the registry (schema {registry_name})")
+        # `create schema if not exists` tells what is no news to anybody.
+        conn.execute("SET LOCAL client_min_messages = warning")
+        registry.create(conn, registry_name, run.who)
+        conn.execute("RESET client_min_messages")
+    registry.register_project(conn, registry_name, plan, run.who)
+    if deployed:
+        change = plan.changes[len(deployed) - 1]
+        new = [tag for tag in change.tags if tag.id not in deployed[-1].tags]
+        registry.insert_tags(conn, registry_name, plan, change, new, run.who)
 
 
 def _deploy_change(
-    conn: Connection,
-    project: Project,
-    who: Committer,
-    listener: Listener,
+    run: _Run,
     index: int,
     scripts: tuple[Script, Script | None] | None,
     requires: Sequence[tuple[str, str]],
-    lock_timeout: float,
     dry_run: bool,
-    done: int,
 ) -> None:
+    """Deploys one change; in a dry run, in the transaction that is open."""
+    conn, project = run.conn, run.project
     change = project.plan.changes[index]
     began = time.monotonic()
-    listener.change("deploy", change.title)
+    run.listener.change("deploy", change.title)
 
     def work() -> None:
-        conn.execute(
-            sql.SQL("LOCK TABLE {}.changes IN EXCLUSIVE MODE").format(
-                sql.Identifier(project.registry)
-            )
-        )
+        _limit(conn, run.lock_timeout)
+        registry.lock_changes(conn, project.registry)
         if scripts:
-            _run(conn, scripts[0])
-            _clean(conn, scripts[0], lock_timeout)
+            _run(conn, scripts[0], run.lock_timeout)
+            _clean(conn, scripts[0], run.lock_timeout)
             if scripts[1]:
-                _run_verify(conn, scripts[1], lock_timeout)
+                _run_verify(conn, scripts[1], run.lock_timeout)
+            registry.keep_lock(conn)
         registry.insert_change(
-            conn, project.registry, project.plan, change, project.hash(index), requires, who
+            conn, project.registry, project.plan, change, project.hash(index), requires, run.who
         )
 
-    try:
-        if dry_run:
-            _limit(conn, lock_timeout)
-            work()
-            fresh(conn)
-        else:
-            _retried(conn, work, lock_timeout, listener)
-    except BaseException as error:
-        listener.failed(change.title)
-        if dry_run or conn.closed or conn.broken:
-            if isinstance(error, _ScriptFailed) and not (conn.closed or conn.broken):
-                raise Failure(_explain(error) + "\nDry run: nothing was kept.") from None
-            if isinstance(error, _ScriptFailed):
-                raise Failure(_lost(error.error)) from None
-            raise
-        # The history is worth an attempt, but not a second error that hides the first.
-        with suppress(psycopg.Error):
-            registry.insert_event(conn, project.registry, "fail", project.plan, change, who)
-        if isinstance(error, _ScriptFailed):
-            raise _failure(error, change, index, done) from None
-        raise
+    if dry_run:
+        work()
+        fresh(conn)
+    else:
+        _retried(run, work)
     if scripts is None:
         remark = "logged only"
-    elif scripts[1] is None:
-        remark = "ok, not verified"
     else:
-        remark = "ok"
-    listener.done(change.title, time.monotonic() - began, remark)
+        remark = "ok" if scripts[1] else "ok, not verified"
+    run.listener.done(change.title, time.monotonic() - began, remark)
+
+
+@contextmanager
+def _failing(run: _Run, index: int, done: int, dry_run: bool) -> Iterator[None]:
+    """Records that a change failed to deploy, and says so in words."""
+    conn, project = run.conn, run.project
+    change = project.plan.changes[index]
+    try:
+        yield
+    except BaseException as error:
+        run.listener.failed(change.title)
+        if not dry_run and not gone(conn):
+            # The history is worth an attempt, but not a second error that hides the first.
+            with suppress(psycopg.Error):
+                registry.insert_event(conn, project.registry, "fail", project.plan, change, run.who)
+        if not isinstance(error, _ScriptFailed):
+            raise
+        if gone(conn):
+            raise Failure(_lost(error.error)) from None
+        if dry_run:
+            raise Failure(f"{_explain(error)}\nDry run: nothing was kept.") from None
+        raise _failure(error, change, index, done) from None
 
 
 def _remedy(failed: _ScriptFailed) -> str:
+    """Returns what to do before the next attempt."""
     if isinstance(failed.error, psycopg.errors.InsufficientPrivilege):
         return "Get the privilege"
     if isinstance(failed.error, psycopg.errors.ReadOnlySqlTransaction):
@@ -480,6 +505,7 @@ def _remedy(failed: _ScriptFailed) -> str:
 
 
 def _failure(error: _ScriptFailed, change: Change, index: int, done: int) -> Failure:
+    """Returns the error that ends a deployment, with what it has left and what to do next."""
     stays = "no change was deployed before it"
     if index:
         stays = f"the {index} before it stay deployed" if index > 1 else "the one before it stays"
@@ -492,20 +518,18 @@ def _failure(error: _ScriptFailed, change: Change, index: int, done: int) -> Fai
     return Locked(text) if isinstance(error.error, _BUSY) else Failure(text)
 
 
-def _retried(
-    conn: Connection, work: Callable[[], None], lock_timeout: float, listener: Listener
-) -> None:
+def _retried(run: _Run, work: Callable[[], None]) -> None:
     """Runs a transaction; again, when others held what it needs (lock timeout, deadlock)."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            with _atomic(conn, lock_timeout):
+            with _atomic(run.conn):
                 work()
             return
         except (_ScriptFailed, psycopg.Error) as error:
             cause = error.error if isinstance(error, _ScriptFailed) else error
             if not isinstance(cause, _BUSY) or attempt == _ATTEMPTS:
                 raise
-            listener.say(f"{cause.diag.message_primary}; rolled back, trying again")
+            run.listener.say(f"{cause.diag.message_primary}; rolled back, trying again")
             time.sleep(attempt)
 
 
@@ -517,7 +541,7 @@ def revert(
     confirm: Callable[[list[Change]], bool],
     *,
     to: str | None,
-    lock_timeout: float = 5.0,
+    lock_timeout: float | None = None,
     wait: float = 60.0,
 ) -> list[Change]:
     """Reverts deployed changes, the latest first, each in one transaction with its registry rows.
@@ -529,7 +553,7 @@ def revert(
         listener: hears the progress.
         confirm: asked, before anything is locked, whether these changes shall go.
         to: the last change to keep; None: keep none.
-        lock_timeout: seconds that a statement may wait for a lock.
+        lock_timeout: as for ``deploy``.
         wait: seconds to wait for another deployment.
 
     Returns:
@@ -539,6 +563,7 @@ def revert(
         Failure, Changed, Locked: as ``deploy``.
     """
     plan = project.plan
+    run = _Run(conn, project, who, listener, lock_timeout)
     with _reported(conn):
         deployed = _read(conn, project)
         count = _follow(project, deployed)
@@ -561,11 +586,12 @@ def revert(
             raise Failure("another deployment went on meanwhile. Nothing was touched; look again.")
         listener.started("revert", len(changes))
         for index in indexes:
-            _revert_change(conn, project, who, listener, index, scripts[index], lock_timeout)
+            _revert_change(run, index, scripts[index])
         return changes
 
 
 def _deployed_index(plan: Plan, key: str, count: int) -> int:
+    """Returns the position of the change that ``key`` names among the first ``count``."""
     there = replace(plan, changes=plan.changes[:count])
     try:
         return find_change(there, key)
@@ -574,53 +600,47 @@ def _deployed_index(plan: Plan, key: str, count: int) -> int:
         raise Failure(f'"{key}" is in the plan but not deployed. Nothing was touched.') from None
 
 
-def _revert_change(
-    conn: Connection,
-    project: Project,
-    who: Committer,
-    listener: Listener,
-    index: int,
-    script: Script,
-    lock_timeout: float,
-) -> None:
+def _revert_change(run: _Run, index: int, script: Script) -> None:
+    """Reverts one change; if that fails, says what is left and what to do."""
+    conn, project = run.conn, run.project
     change = project.plan.changes[index]
     began = time.monotonic()
-    listener.change("revert", change.title)
+    run.listener.change("revert", change.title)
 
     def work() -> None:
-        conn.execute(
-            sql.SQL("LOCK TABLE {}.changes IN EXCLUSIVE MODE").format(
-                sql.Identifier(project.registry)
-            )
-        )
-        _run(conn, script)
-        _clean(conn, script, lock_timeout)
-        registry.delete_change(conn, project.registry, project.plan, change, who)
+        _limit(conn, run.lock_timeout)
+        registry.lock_changes(conn, project.registry)
+        _run(conn, script, run.lock_timeout)
+        _clean(conn, script, run.lock_timeout)
+        registry.keep_lock(conn)
+        registry.delete_change(conn, project.registry, project.plan, change, run.who)
 
     try:
-        _retried(conn, work, lock_timeout, listener)
-    except _ScriptFailed as error:
-        listener.failed(change.title)
-        if conn.closed or conn.broken:
+        _retried(run, work)
+    except BaseException as error:
+        run.listener.failed(change.title)
+        if not isinstance(error, _ScriptFailed):
+            raise
+        if gone(conn):
             raise Failure(_lost(error.error)) from None
         kind = Locked if isinstance(error.error, _BUSY) else Failure
         raise kind(
             f"{_explain(error)}\n{change.name} is still deployed, whole, and so is all before it. "
             f"{_remedy(error)}, then revert again."
         ) from None
-    except BaseException:
-        listener.failed(change.title)
-        raise
-    listener.done(change.title, time.monotonic() - began)
+    run.listener.done(change.title, time.monotonic() - began)
 
 
 def verify(
-    conn: Connection, project: Project, listener: Listener, *, lock_timeout: float = 5.0
-) -> list[str]:
+    conn: Connection, project: Project, listener: Listener, *, lock_timeout: float | None = None
+) -> Verification:
     """Runs the verify scripts of all deployed changes, each in a transaction that is rolled back.
 
-    Returns:
-        One message for each that failed.
+    Args:
+        conn: an autocommit connection.
+        project: whose changes.
+        listener: hears the progress.
+        lock_timeout: as for ``deploy``.
 
     Raises:
         Changed: the database does not follow the plan.
@@ -647,18 +667,17 @@ def verify(
             if index not in scripts:
                 listener.done(change.title, 0, "has no verify script")
                 continue
-            _begin(conn, lock_timeout)
             try:
-                _run(conn, scripts[index])
+                with _atomic(conn, keep=False):
+                    _limit(conn, lock_timeout)
+                    _run(conn, scripts[index], lock_timeout)
             except _ScriptFailed as failed:
-                if conn.closed or conn.broken:
+                if gone(conn):
                     raise Failure(_lost(failed.error)) from None
                 listener.failed(change.title)
                 problems.append(_explain(failed))
             else:
                 listener.done(change.title, time.monotonic() - began)
-            finally:
-                if not conn.closed and not conn.broken:
-                    conn.rollback()
-                    fresh(conn)
-        return problems
+        return Verification(
+            len(scripts) - len(problems), len(indexes) - len(scripts), tuple(problems)
+        )

@@ -26,14 +26,11 @@ class Statement:
         text: from the first token to the last; comments inside are kept, the final ``;`` is not.
         offset: 0-based character offset of ``text[0]`` in the source.
         line: 1-based line of ``text[0]``.
-        terminated: whether a ``;`` (or, for a meta-command, its line) ended it; the last statement
-            of a script may lack one, and psql sends it all the same.
     """
 
     text: str
     offset: int
     line: int
-    terminated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,20 +131,20 @@ def split(source: str) -> list[Statement]:
     """Splits a script into its statements and meta-commands, in order.
 
     A backslash outside quotes is a meta-command up to the end of its line, also in the middle of a
-    statement (``select 1 \\gset``), where the text before it becomes a statement that is not
-    ``terminated``. Empty statements (``;;``) are left out, as psql does not send them.
+    statement (``select 1 \\gset``), where the text before it becomes a statement. Empty statements
+    (``;;``) are left out, as psql does not send them.
     """
     found: list[Statement] = []
     start = end = -1  # of the statement being read; -1: none yet
     line, counted = 1, 0
     parentheses, body = 0, _Body()
 
-    def close(terminated: bool) -> None:
+    def close() -> None:
         nonlocal start, parentheses, body, line, counted
         if start >= 0:
             line += source.count("\n", counted, start)
             counted = start
-            found.append(Statement(source[start:end], start, line, terminated))
+            found.append(Statement(source[start:end], start, line))
         start, parentheses, body = -1, 0, _Body()
 
     for token in tokens(source):
@@ -155,14 +152,14 @@ def split(source: str) -> list[Statement]:
             continue
         char = source[token.start]
         if token.kind == "other" and char == ";" and not parentheses and not body.depth:
-            close(terminated=True)
+            close()
             continue
         if token.kind == "meta":
-            close(terminated=False)
+            close()
             start, end = token.start, token.end
             while source[end - 1].isspace():
                 end -= 1
-            close(terminated=True)
+            close()
             continue
         if start < 0:
             start = token.start
@@ -173,5 +170,5 @@ def split(source: str) -> list[Statement]:
             parentheses += 1
         elif token.kind == "other" and char == ")" and parentheses:
             parentheses -= 1
-    close(terminated=False)
+    close()
     return found

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
 
-from integrations_db.errors import Failure
+from integrations_db.errors import Failure, Usage
 
 __all__ = [
     "Change",
@@ -141,10 +141,6 @@ class Plan:
     pragmas: tuple[tuple[str, str], ...] = ()
     file: str = field(default="sqitch.plan", compare=False)
 
-    def index_of_id(self, change_id: str) -> int | None:
-        """Returns the position of the change with this ID, or None."""
-        return next((i for i, c in enumerate(self.changes) if c.id == change_id), None)
-
 
 def canonical_uri(uri: str) -> str:
     """Returns a URI as Perl's ``URI->canonical`` writes it, which Sqitch puts into its IDs."""
@@ -230,6 +226,7 @@ def _identified(plan: Plan) -> Plan:
 
 
 def _note(text: str) -> str:
+    """Returns a note as it was meant: its escapes read."""
     return re.sub(r"\\[\\nr]", lambda found: _UNESCAPE[found.group()], text.strip())
 
 
@@ -246,6 +243,7 @@ class _Parser:
         self.change_lines: dict[str, list[int]] = {}  # every line that declares the name
 
     def fail(self, why: str) -> NoReturn:
+        """Raises an error that names the line being read."""
         raise PlanError(f"{self.file}:{self.number}: {why}")
 
     def content(self) -> Iterator[tuple[str, str]]:
@@ -260,6 +258,7 @@ class _Parser:
                 yield bare, _note(found["note"]) if found else ""
 
     def plan(self) -> Plan:
+        """Reads everything; the changes have no IDs yet."""
         content = self.content()
         for line, _ in content:
             if not line:
@@ -281,6 +280,7 @@ class _Parser:
         )
 
     def pragma(self, line: str) -> None:
+        """Takes a line of the head: ``%name=value``."""
         found = _PRAGMA.fullmatch(line)
         if not found:
             self.fail("not a pragma (%name=value); a blank line must precede the first change")
@@ -290,6 +290,7 @@ class _Parser:
         self.pragmas[name] = value
 
     def entry(self, line: str, note: str) -> None:
+        """Takes the line of a change or tag."""
         found = _LINE.fullmatch(line)
         if not found or (not found["at"] and _TIMESTAMP.search(line)):
             self.fail(
@@ -316,6 +317,7 @@ class _Parser:
             self.change(Change(*by, line=self.number), found["deps"])
 
     def tag(self, tag: Tag, dependencies: str | None) -> None:
+        """Adds a tag to the last change."""
         if "/" in tag.name:
             self.fail(f'tag "@{tag.name}": tags hold no slash')
         if not self.changes:
@@ -329,6 +331,7 @@ class _Parser:
         self.changes[-1] = replace(last, tags=(*last.tags, tag))
 
     def change(self, change: Change, dependencies: str | None) -> None:
+        """Adds a change, with what its brackets say."""
         before = self.change_lines.setdefault(change.name, [])
         if before and before[-1] > max(self.tag_lines.values(), default=0):
             self.fail(
@@ -351,6 +354,7 @@ class _Parser:
         self.changes.append(change)
 
     def dependency(self, text: str) -> Dependency:
+        """Reads one dependency of those in brackets."""
         found = _DEPENDENCY.fullmatch(text)
         if not found:
             self.fail(f'"{text}" is not a dependency')
@@ -407,6 +411,7 @@ def read_plan(path: Path) -> Plan:
 
 
 def _entry(name: str, deps: Sequence[Dependency], by: Change | Tag) -> str:
+    """Returns the line of a change or tag."""
     listed = f" [{' '.join(map(str, deps))}]" if deps else ""
     note = re.sub(r"[\\\n\r]", lambda found: _ESCAPE[found.group()], by.note)
     return f"{name}{listed} {by.planned_at:{_TIME}} {by.planner_name} <{by.planner_email}>" + (
@@ -452,6 +457,7 @@ def find_change(plan: Plan, key: str) -> int:
             followed by ``^``, ``^^``, ``^N`` (earlier) or ``~``, ``~~``, ``~N`` (later).
 
     Raises:
+        Usage: the key, or its tag, is empty.
         Failure: nothing or more than one change has that name.
     """
     offset = 0
@@ -467,6 +473,9 @@ def find_change(plan: Plan, key: str) -> int:
 
 
 def _find(plan: Plan, base: str, key: str) -> int:
+    """Returns the position of ``base``, which is ``key`` without its ``^`` or ``~``."""
+    if not base.strip() or base.endswith("@"):
+        raise Usage(f'"{key}" names no change: expected a name, @tag, name@tag or ID')
     name, at, tag = base.rpartition("@")
     if not at:
         name, tag = base, ""

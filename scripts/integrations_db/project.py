@@ -35,6 +35,8 @@ class Project:
         return self.config.get("engine.pg.registry") or self.config.get("core.registry") or "sqitch"
 
     def _directory(self, kind: Kind, reworked: bool) -> Path:
+        """Returns where the scripts of a kind are, as Sqitch's settings have it."""
+
         def setting(name: str) -> str | None:
             return self.config.get(f"engine.pg.{name}") or self.config.get(f"core.{name}")
 
@@ -108,6 +110,7 @@ def find_root(given: Path | None = None) -> Path:
 
 
 def _has_plan(root: Path) -> bool:
+    """Tells whether a directory is a project; its plan may be kept elsewhere."""
     return (root / "sqitch.plan").is_file() or (root / "sqitch.conf").is_file()
 
 

@@ -33,7 +33,9 @@ __all__ = [
     "insert_change",
     "insert_event",
     "insert_tags",
+    "keep_lock",
     "lock",
+    "lock_changes",
     "recorded_names",
     "register_project",
     "requiring",
@@ -60,6 +62,7 @@ class Deployed:
 
 
 def _query(text: LiteralString, registry: str) -> sql.Composed:
+    """Puts the schema in the place of ``{r}``."""
     return sql.SQL(text).format(r=sql.Identifier(registry))
 
 
@@ -373,7 +376,7 @@ def requiring(conn: Connection, registry: str, change_ids: Sequence[str]) -> lis
     return [(row[0], row[1]) for row in rows]
 
 
-def lock(conn: Connection, wait: float, waiting: Callable[[str], None]) -> bool:
+def lock(conn: Connection, wait: float, waiting: Callable[[str], None]) -> None:
     """Takes the deployment lock of this database for the session; polls, never queues.
 
     A session that queues for an advisory lock holds a snapshot, and deadlocks with another one that
@@ -384,9 +387,6 @@ def lock(conn: Connection, wait: float, waiting: Callable[[str], None]) -> bool:
         wait: seconds to wait at most.
         waiting: told once, in a sentence, whom we wait for.
 
-    Returns:
-        Whether it had to wait: what was read before may be stale then.
-
     Raises:
         Locked: it was not free in time.
     """
@@ -396,7 +396,7 @@ def lock(conn: Connection, wait: float, waiting: Callable[[str], None]) -> bool:
     while True:
         row = conn.execute("select pg_catalog.pg_try_advisory_lock(%s)", (LOCK_KEY,)).fetchone()
         if row and row[0]:
-            return told
+            return
         left = deadline - time.monotonic()
         if left <= 0:
             raise Locked(
@@ -410,7 +410,36 @@ def lock(conn: Connection, wait: float, waiting: Callable[[str], None]) -> bool:
         pause = min(pause * 2, 1.0)
 
 
+def keep_lock(conn: Connection) -> None:
+    """Makes sure that a script has not given the deployment lock away; takes it again if it has.
+
+    To be called in the transaction that holds ``lock_changes``: meanwhile nobody has recorded a
+    change. It does not wait, because who has the lock now may wait for this transaction.
+
+    Raises:
+        Locked: another deployment has it.
+    """
+    row = conn.execute(
+        "select exists (select from pg_catalog.pg_locks where locktype = 'advisory' and granted"
+        " and pid = pg_catalog.pg_backend_pid() and classid = 0 and objid = %(key)s"
+        " and objsubid = 1) or pg_catalog.pg_try_advisory_lock(%(key)s)",
+        {"key": LOCK_KEY},
+    ).fetchone()
+    if not row or not row[0]:
+        raise Locked(
+            "the script released the deployment lock (pg_advisory_unlock_all?), and another "
+            f"deployment has it now ({_holder(conn)}). This change was rolled back; take the "
+            "release out of the script, then run the same command again."
+        )
+
+
+def lock_changes(conn: Connection, registry: str) -> None:
+    """Keeps others from recording changes until the current transaction ends; Sqitch does so."""
+    conn.execute(_query("lock table {r}.changes in exclusive mode", registry))
+
+
 def _holder(conn: Connection) -> str:
+    """Returns who has the deployment lock, in words."""
     row = conn.execute(
         "select a.pid, a.usename, a.application_name"
         "  from pg_catalog.pg_locks as l join pg_catalog.pg_stat_activity as a using (pid)"

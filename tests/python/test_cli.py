@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import secrets
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import make_conninfo
 from small_project import environment, run, sqitch, table, write_project
 
 from integrations_db.config import (
@@ -17,6 +21,7 @@ from integrations_db.config import (
     parse_config,
     resolve_target,
 )
+from integrations_db.database import plain
 from integrations_db.errors import Failure, Usage
 
 SECRET = "hunter2-do-not-print"  # noqa: S105
@@ -43,7 +48,8 @@ def test_plan_needs_no_database(tmp_path: Path) -> None:
     told = json.loads(run(tmp_path, "plan", "--json").stdout)
     assert [change["change"] for change in told["changes"]] == ["a", "b"]
     assert len(told["changes"][0]["script_hash"]) == 40
-    assert "a @v1" in run(tmp_path, "plan").stdout
+    assert [len(change["id"]) for change in told["changes"]] == [40, 40]
+    assert run(tmp_path, "plan").stdout == "a @v1\nb\n"
 
 
 @pytest.mark.static
@@ -69,6 +75,16 @@ def test_directory_of_the_project(tmp_path: Path) -> None:
         ["deploy", "db:mysql:x"],
         ["deploy", f"postgresql://u:{SECRET}@h:x y/"],
         ["deploy", f"host=h password={SECRET} nosuch={SECRET}"],
+        ["deploy", f"postgresql://postgres:word@{SECRET}@127.0.0.1/x"],
+        ["deploy", f"postgresql://postgres:word@{SECRET}@127.0.0.1:1,127.0.0.2/x?sslmode=disable"],
+        ["deploy", f"postgresql://postgres:{SECRET}/word@127.0.0.1/x"],
+        ["deploy", f"postgresql://postgres:1/{SECRET}@127.0.0.1/x"],
+        ["deploy", f"postgresql://postgres:{SECRET}?sslmode=word@127.0.0.1/x"],
+        ["deploy", f"db:pg://postgres:word@{SECRET}@127.0.0.1/x"],
+        ["deploy", f"db:pg:postgres:{SECRET}@127.0.0.1/x"],
+        ["deploy", f"db:pg:{SECRET}@x"],
+        ["deploy", f"host=127.0.0.1 dbname=postgres:{SECRET}@127.0.0.1/x"],
+        ["deploy", f"dbname = 'postgresql://postgres:{SECRET}@127.0.0.1/x'"],
         ["revert", "--all", "dbname=x"],
     ],
 )
@@ -78,6 +94,39 @@ def test_wrong_usage_is_code_2(tmp_path: Path, arguments: list[str]) -> None:
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert SECRET not in done.stdout + done.stderr
+
+
+@pytest.mark.static
+def test_messages_of_the_driver_are_masked() -> None:
+    given = {"host": "h", "password": SECRET, "sslpassword": "other-secret"}
+    said = plain(f'bad "{SECRET}" and other-secret; password=third port=5432, host h', given)
+    assert said == 'bad "***" and ***; password=*** port=5432, host h'
+    assert plain("nothing to hide", {"host": "h"}) == "nothing to hide"
+
+
+@pytest.mark.static
+def test_the_time_to_connect_can_be_set(tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": table("a")})
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = f"postgresql://u@127.0.0.1:{silent.getsockname()[1]}/d"
+        began = time.monotonic()
+        done = run(tmp_path, "status", target, PGCONNECT_TIMEOUT="2")
+    assert (done.returncode, "timeout" in done.stderr) == (1, True)
+    assert time.monotonic() - began < 8
+
+
+@pytest.mark.static
+def test_help_lists_every_exit_code(tmp_path: Path) -> None:
+    listed = run(tmp_path, "--help").stdout.partition("Exit codes:")[2].split("\n")
+    assert [line.split()[0] for line in listed if line.strip()] == [
+        "0",
+        "1",
+        "2",
+        "3",
+        "4",
+        "5",
+        "130",
+    ]
 
 
 @pytest.mark.static
@@ -113,13 +162,19 @@ def test_wrong_database_and_password(empty_database: str, tmp_path: Path) -> Non
 @pytest.mark.database
 def test_no_password_is_printed(empty_database: str, tmp_path: Path) -> None:
     write_project(tmp_path, {"a": table("a"), "b": table("a")})
-    parts = conninfo_to_dict(empty_database)
-    given = str(parts.get("password") or SECRET)
-    target = empty_database if parts.get("password") else f"{empty_database} password={SECRET}"
-    for arguments in (["deploy"], ["status"], ["verify"], ["deploy", "--json"]):
-        done = run(tmp_path, *arguments, target)
-        assert given not in done.stdout + done.stderr
-    assert "deploy/b.sql" in run(tmp_path, "deploy", target).stderr
+    # A login whose password is right, whether or not the server asks for it.
+    name = f"t_{secrets.token_hex(6)}"
+    target = make_conninfo(empty_database, user=name, password=SECRET)
+    with psycopg.connect(empty_database, autocommit=True) as conn:
+        conn.execute(f"create role {name} login superuser password '{SECRET}'".encode())
+        try:
+            for arguments in (["deploy"], ["status"], ["verify"], ["deploy", "--json"]):
+                done = run(tmp_path, *arguments, target)
+                assert SECRET not in done.stdout + done.stderr
+                assert "cannot connect" not in done.stderr
+            assert "deploy/b.sql" in run(tmp_path, "deploy", target).stderr
+        finally:
+            conn.execute(f"drop owned by {name}; drop role {name}".encode())
 
 
 @pytest.mark.database
@@ -142,6 +197,13 @@ def test_a_configured_target(empty_database: str, tmp_path: Path) -> None:
         ("db:postgresql://u@h:1/app?a=b", "postgresql://u@h:1/app?a=b"),
         ("postgresql://u:p%40@h/app", "postgresql://u:p%40@h/app"),
         ("host=h dbname='a b'", "host=h dbname='a b'"),
+        ("host=@abstract dbname=x password=a:b@c", "host=@abstract dbname=x password=a:b@c"),
+        ("postgres://[::1]:5432,h:1/a%40b", "postgres://[::1]:5432,h:1/a%40b"),
+        (
+            "postgresql://u:a:b@%2Ftmp:1/x?passfile=/a@b",
+            "postgresql://u:a:b@%2Ftmp:1/x?passfile=/a@b",
+        ),
+        ("db:pg:a%40b%3Ac", "postgresql:///a%40b%3Ac"),
         ("prod", "postgresql://prod/app"),
     ],
 )

@@ -205,9 +205,83 @@ def test_an_error_shows_detail_hint_and_context(inner: Inner) -> None:
     result.stdout.fnmatch_lines(
         [
             "tests/pgtap/dies_test.sql:3: ERROR IN999: no",
-            "    detail: this",
-            "    hint: that",
-            "    context: PL/pgSQL function inline_code_block*",
+            "  DETAIL: this",
+            "  HINT: that",
+            "  CONTEXT: PL/pgSQL function inline_code_block*",
+        ]
+    )
+
+
+def test_a_byte_order_mark_is_no_sql(inner: Inner) -> None:
+    inner.write(mark=b"\xef\xbb\xbf" + GOOD.encode())
+    inner.run().assert_outcomes(passed=2)
+
+
+def test_a_file_in_another_encoding_fails_with_a_sentence(inner: Inner) -> None:
+    inner.write(latin=plan(1, "", "select ok(true, 'caf\u00e9');").encode("latin-1"), good=GOOD)
+    result = inner.run()
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(
+        ["tests/pgtap/latin_test.sql:4: byte 0xe9 is not UTF-8; save the file as UTF-8"]
+    )
+    assert "Error" not in result.stdout.str().replace("PgTapError", "")
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_a_file_may_change_the_encoding_of_answers(inner: Inner) -> None:
+    inner.write(latin=plan(1, "set client_encoding = 'latin1';", "select ok(true, chr(233));"))
+    inner.run().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("before", ["", "reset all;", "rollback; begin;"])
+def test_an_endless_loop_fails_the_file(inner: Inner, before: str) -> None:
+    loop = "do $$ begin loop null; end loop; end $$;"
+    inner.write(a_loops=plan(2, "select ok(true);", before, loop, "select ok(true);"), b_good=GOOD)
+    result = inner.run("-o", "pgtap_timeout=0.5")
+    result.assert_outcomes(passed=3, failed=2)
+    result.stdout.fnmatch_lines(
+        ["tests/pgtap/a_loops_test.sql:5: not done after 0.5 s (pgtap_timeout): canceling *"]
+    )
+
+
+def test_without_a_limit_a_statement_may_take_its_time(
+    inner: Inner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shows = "select is(current_setting('statement_timeout'), '{}');"
+    others = "select is(current_setting('work_mem'), '123kB');"
+    monkeypatch.setenv("PGOPTIONS", "-c work_mem=123kB -c statement_timeout=9s")
+    inner.write(none=plan(2, shows.format("0"), others))
+    inner.run("-o", "pgtap_timeout=0").assert_outcomes(passed=2)
+    inner.write(minute=plan(2, shows.format("1min"), others))
+    inner.run().assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "nan", "1e9"])
+def test_a_limit_that_is_no_time_is_refused(inner: Inner, value: str) -> None:
+    inner.write(good=GOOD)
+    result = inner.run("-o", f"pgtap_timeout={value}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: pgtap_timeout={value} in pytest's ini file: not a *"])
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "read"),
+    [
+        ("select ok(true, 'a'), ok(false, 'b');", "planned 1 test but ran 2", (1, 0)),
+        ("do $$ begin perform ok(false); end $$; select 'ok 1';", "failed 1 test of 1", (1, 0)),
+        ("select ok(false, 'a # TODO b');", "failed 1 test of 1", (1, 0)),
+    ],
+)
+def test_an_assertion_that_only_finish_saw_fails_the_file(
+    inner: Inner, text: str, says: str, read: tuple[int, int]
+) -> None:
+    inner.write(hides=plan(1, text))
+    result = inner.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            f"tests/pgtap/hides_test.sql: finish() says 'Looks like you {says}', but {read[0]}"
+            f" assertions were read, {read[1]} of them failed;*"
         ]
     )
 
@@ -216,7 +290,9 @@ def test_a_lost_connection_fails_the_file(inner: Inner) -> None:
     inner.write(lost=plan(1, "select pg_terminate_backend(pg_backend_pid());"), other=GOOD)
     result = inner.run()
     result.assert_outcomes(passed=2, failed=2)
-    result.stdout.fnmatch_lines(["tests/pgtap/lost_test.sql:3: ERROR*"])
+    result.stdout.fnmatch_lines(
+        ["tests/pgtap/lost_test.sql:3: *", "    The file ended here, after 0 *"]
+    )
 
 
 def test_a_bail_out_ends_the_run(inner: Inner) -> None:

@@ -68,9 +68,9 @@ def test_boundaries(source: str, expected: list[str]) -> None:
 @pytest.mark.static
 def test_positions() -> None:
     first, second, third = split("-- c\n\n a;\n\n  b\n c; d")
-    assert (first.line, first.offset, first.terminated) == (3, 7, True)
+    assert (first.line, first.offset) == (3, 7)
     assert (second.line, second.text) == (5, "b\n c")
-    assert (third.line, third.terminated) == (6, False)
+    assert (third.line, third.text) == (6, "d")
 
 
 @pytest.mark.static

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from small_project import sqitch
 
-from integrations_db.errors import Failure
+from integrations_db.errors import Failure, Usage
 from integrations_db.plan import (
     Change,
     Dependency,
@@ -153,6 +153,13 @@ def test_references(key: str, index: int) -> None:
 def test_unknown_references(key: str) -> None:
     with pytest.raises(Failure):
         find_change(REWORKED, key)
+
+
+@pytest.mark.parametrize("key", ["", " ", "@", "^", "~2", "a@"])
+def test_an_empty_reference_is_wrong_usage(key: str) -> None:
+    for plan in (REWORKED, Plan("empty")):
+        with pytest.raises(Usage, match="names no change"):
+            find_change(plan, key)
 
 
 def test_ambiguous_reference_names_the_choices() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import socket
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -92,6 +95,222 @@ def test_survives_kill_9_and_a_pid_of_another_program(folder: Path) -> None:
     assert server.state().pid is None
     uri = server.start()
     assert rows(uri, "select x from kept") == [(1,)]
+
+
+@contextmanager
+def another_postgresql(folder: Path) -> Iterator[Path]:
+    """Somebody else's server; gives its data folder."""
+    owner, bin_dir = server.unprivileged(), server.installation()
+    other = Path(tempfile.mkdtemp(prefix="other-", dir=folder.parent))
+    if owner:
+        os.chown(other, owner.uid, owner.gid)
+    data = other / "data"
+    try:
+        server.init_cluster(data, bin_dir, owner=owner, password=None, durable=False)
+        server.start_cluster(
+            data, bin_dir, log=other / "log", owner=owner, port=server.free_port(), durable=False
+        )
+        yield data
+    finally:
+        server.stop_cluster(data, bin_dir, owner=owner, mode="immediate")
+        shutil.rmtree(other)
+
+
+def no_look_inside(*paths: object) -> bool:
+    """What ``samefile`` does as root of a container, whose rights over processes are cut."""
+    raise PermissionError
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_another_postgresql_is_never_taken_for_ours(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, blind: bool
+) -> None:
+    if blind:
+        monkeypatch.setattr(os.path, "samefile", no_look_inside)
+    server.start()
+    assert server.state().pid is not None
+    server.stop()
+    with another_postgresql(folder) as other:
+        pid = server.running_pid(other)
+        assert pid is not None
+        owner = (folder / "data").stat()
+        stale = folder / "data" / "postmaster.pid"
+        shutil.copy(other / "postmaster.pid", stale)
+        os.chown(stale, owner.st_uid, owner.st_gid)
+        assert server.state().pid is None
+        assert server.stop() is False
+        assert server.running_pid(other) == pid
+        assert rows(server.start(), "select 1") == [(1,)]
+        assert server.state().pid not in (None, pid)
+        assert server.running_pid(other) == pid
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for zombies in /proc")
+@pytest.mark.parametrize("blind", [False, True])
+def test_a_zombie_is_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blind: bool) -> None:
+    if blind:
+        monkeypatch.setattr(os.path, "samefile", no_look_inside)
+    program = subprocess.Popen(["/bin/sh", "-c", "read -r _"], cwd=tmp_path, stdin=subprocess.PIPE)
+    (tmp_path / "postmaster.pid").write_text(f"{program.pid}\n")
+    if not blind:
+        assert server.running_pid(tmp_path) == program.pid
+    assert program.stdin
+    program.stdin.close()
+    status = Path(f"/proc/{program.pid}/stat")
+    deadline = time.monotonic() + 10
+    while ") Z " not in status.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    try:
+        assert server.running_pid(tmp_path) is None
+    finally:
+        program.wait()
+
+
+def test_a_missing_database_is_made_again(folder: Path) -> None:
+    admin = server.start().replace("/integrations?", "/postgres?")
+    for restart in (False, True):
+        with psycopg.connect(admin, autocommit=True) as conn:
+            conn.execute("drop database integrations with (force)")
+        if restart:
+            server.stop()
+        assert rows(server.start(), "select current_database()") == [("integrations",)]
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_variables_for_other_servers_do_not_count(
+    folder: Path, tmp_path: Path, running: bool
+) -> None:
+    write_project(tmp_path, {"a": table("a")}, project=f"variables_{running}")
+    if not running:
+        server.stop()
+    others = {
+        "PGPASSWORD": "wrong",
+        "PGSSLMODE": "require",
+        "PGSERVICE": "nosuch",
+        "PGHOSTADDR": "127.0.0.2",
+        "PGOPTIONS": "-c nosuch_setting=1",
+        "PGTARGETSESSIONATTRS": "standby",
+        "PGCONNECT_TIMEOUT": "wrong",
+    }
+    for arguments in (["server", "start"], ["deploy", "--dry-run"], ["status"]):
+        done = run(tmp_path, *arguments, **others)
+        assert done.returncode == 0, done.stderr
+    assert "sslmode=disable" in server.uri()
+
+
+@pytest.fixture
+def fresh_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state folder without a server, where PostgreSQL is unpacked already."""
+    server.installation()
+    made = Path(tempfile.mkdtemp(prefix="fresh-", dir=folder.parent))
+    made.chmod(0o755)
+    unpacked = next(folder.glob("postgresql-*"))
+    (made / unpacked.name).symlink_to(unpacked)
+    monkeypatch.setenv("INTEGRATIONS_DB_STATE", str(made))
+    try:
+        yield made
+    finally:
+        server.stop()
+        shutil.rmtree(made)
+
+
+def test_three_first_starts_at_once(fresh_folder: Path) -> None:
+    starts = [
+        subprocess.Popen(  # noqa: S603
+            command("server", "start"),
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    said = [process.communicate(timeout=120) for process in starts]
+    assert [process.returncode for process in starts] == [0, 0, 0], said
+    assert {out.splitlines()[-1] for out, _ in said} == {server.uri()}
+    assert rows(server.uri(), "select 1") == [(1,)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
+def test_the_server_stays_with_the_owner_of_its_data(
+    fresh_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = pwd.getpwnam("nobody")
+    with monkeypatch.context() as patch:
+        as_nobody = server.Owner("nobody", nobody.pw_uid, nobody.pw_gid)
+        patch.setattr(server, "unprivileged", lambda: as_nobody)
+        server.start()
+    daemon = pwd.getpwnam("daemon")
+    later = server.Owner("daemon", daemon.pw_uid, daemon.pw_gid)
+    monkeypatch.setattr(server, "unprivileged", lambda: later)
+    assert server.stop() is True
+    assert rows(server.start(), "select 1") == [(1,)]
+    assert (fresh_folder / "data").stat().st_uid == nobody.pw_uid
+
+
+def test_folders_that_are_there_keep_their_modes(
+    fresh_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh_folder.chmod(0o751)
+    server.installation()
+    assert stat.S_IMODE(fresh_folder.stat().st_mode) == 0o751
+    open_to_all = fresh_folder / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o1777)
+    monkeypatch.setenv("INTEGRATIONS_DB_STATE", str(open_to_all))
+    with pytest.raises(Failure, match="everybody may write to it"):
+        server.start()
+    assert stat.S_IMODE(open_to_all.stat().st_mode) == 0o1777
+    assert list(open_to_all.iterdir()) == []
+    if os.geteuid() == 0:
+        open_to_all.chmod(0o700)
+        with pytest.raises(Failure, match=r"may not enter it \(chmod o\+x\)"):
+            server.start()
+        assert stat.S_IMODE(open_to_all.stat().st_mode) == 0o700
+    monkeypatch.setenv("INTEGRATIONS_DB_STATE", str(fresh_folder))
+
+
+def test_folders_that_are_made_are_passable_or_private(
+    fresh_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = fresh_folder / "above" / "state"
+    mask = os.umask(0o077)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setenv("INTEGRATIONS_DB_STATE", str(made))
+            patch.setattr(server, "_installation", lambda folder: folder)
+            server.installation()
+    finally:
+        os.umask(mask)
+    expected = 0o755 if os.geteuid() == 0 else 0o700
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (made, made.parent)] == [expected] * 2
+
+
+def test_what_a_killed_start_left_is_removed(folder: Path) -> None:
+    stale, other = folder / ".integrations-db-work-x", folder / "init-of-the-user"
+    for path in (stale, other):
+        (path / "inside").mkdir(parents=True)
+    server.start()
+    assert not stale.exists()
+    assert (other / "inside").exists()
+    shutil.rmtree(other)
+
+
+def test_a_killed_first_start_leaves_only_what_the_next_one_removes(fresh_folder: Path) -> None:
+    process = subprocess.Popen(command("server", "start"), env=environment())  # noqa: S603
+    deadline = time.monotonic() + 30
+    while not list(fresh_folder.glob(".integrations-db-work-*/data/base")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert rows(server.start(), "select 1") == [(1,)]
+    # The orphaned initdb may have gone on writing for a moment.
+    while list(fresh_folder.glob(".integrations-db-work-*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        server.start()
 
 
 def test_two_starts_at_once(folder: Path) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import LiteralString
 
 import psycopg
@@ -20,7 +23,10 @@ from integrations_db.testing import databases, servers
 from integrations_db.testing.servers import Server
 
 USES_SERVER = """
-import time
+import signal, time
+
+# Commands that a shell runs in the background ignore Ctrl-C, and so do those that they run.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def test_server(server, empty_database):
     print("log is", server.log_source)
@@ -206,6 +212,56 @@ def test_a_session_without_a_server_fails_with_a_sentence(
         assert "hunter2" not in text
 
 
+def test_an_engine_that_does_not_answer_leaves_no_socket_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nowhere")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            servers._docker()
+        except servers.Unobtainable as error:
+            said = str(error)
+        gc.collect()
+    assert "no Docker engine answers" in said
+    assert [str(warning.message) for warning in caught] == []
+
+
+@pytest.mark.parametrize("fails", ["from_env", "ping"])
+def test_a_client_that_gets_no_answer_is_closed(
+    monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    docker = pytest.importorskip("docker")
+    closed: list[str] = []
+
+    def fail() -> None:
+        raise docker.errors.APIError("out of order")
+
+    def from_env() -> object:
+        if fails == "from_env":
+            fail()
+        return SimpleNamespace(ping=fail, close=lambda: closed.append("client"))
+
+    monkeypatch.setattr(docker, "from_env", from_env)
+    with pytest.raises(servers.Unobtainable, match="no Docker engine answers"):
+        servers._docker()
+    assert closed == (["client"] if fails == "ping" else [])
+
+
+def test_programs_that_do_not_run_are_refused_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for program in ("initdb", "postgres"):
+        (tmp_path / program).write_text("#!/bin/sh\necho 'libfoo.so is missing'; exit 127\n")
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("TEST_PG_BIN", str(tmp_path))
+    with (
+        pytest.raises(servers.Unobtainable, match=r"does not run: libfoo\.so is missing"),
+        servers.running("local", NOBODY, print),
+    ):
+        pass
+
+
 def test_a_session_that_needs_no_server_starts_none(
     inner: Inner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +309,37 @@ def test_a_template_that_does_not_deploy_fails_each_test(inner: Inner) -> None:
     result.stdout.fnmatch_lines(["*no plan*"])
 
 
+def test_a_server_in_the_making_is_let_finish(tmp_path: Path) -> None:
+    base, initdb, made = tmp_path / "base", tmp_path / "initdb", tmp_path / "made"
+    base.mkdir()
+    initdb.write_text(f"#!/bin/sh\nsleep 0.7; touch {made}\n")
+    initdb.chmod(0o755)
+    with subprocess.Popen([initdb, "--pgdata", base / "data"]):  # noqa: S603
+        command = [sys.executable, "-P", "-c", servers._STOP, str(base), str(tmp_path)]
+        with servers._until_the_end(command):
+            pass
+        assert made.exists()
+    assert not base.exists()
+
+
+def test_a_container_that_comes_late_is_removed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    removed = tmp_path / "removed"
+    (tmp_path / "docker.py").write_text(f"""
+from types import SimpleNamespace
+from pathlib import Path
+made = SimpleNamespace(remove=lambda force, v: Path({str(removed)!r}).touch())
+answers = iter([[], [], [made]])
+client = SimpleNamespace(containers=SimpleNamespace(list=lambda **_: next(answers)))
+from_env = lambda: client
+""")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with servers._until_the_end([sys.executable, "-P", "-c", servers._REMOVE, "name"]):
+        pass
+    assert removed.exists()
+
+
 def _start(inner: Inner, kind: str, seconds: float) -> tuple[subprocess.Popen[str], str]:
     """Starts a session with a throw-away server, and waits until its test runs."""
     inner.pytester.makepyfile(USES_SERVER.format(seconds=seconds))
@@ -292,10 +379,13 @@ def test_a_throw_away_server_ends_with_its_session(
     inner.pytester.makeini(f"[pytest]\ntest_dockerfile = {dockerfile}\n")
     kind = "local" if server.name == "dsn" else server.name
     session, log_source = _start(inner, kind, 60 if end else 0)
-    if end:
-        assert _is_there(log_source)
-        os.killpg(session.pid, end)
-    session.communicate(timeout=30)
+    try:
+        if end:
+            assert _is_there(log_source)
+            os.killpg(session.pid, end)
+        session.communicate(timeout=30)
+    finally:
+        session.kill()
     deadline = time.monotonic() + 20
     while _is_there(log_source) and time.monotonic() < deadline:
         time.sleep(0.1)

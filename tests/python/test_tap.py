@@ -141,6 +141,12 @@ def test_subtests_belong_to_the_assertion_that_sums_them_up(text: str) -> None:
         ("1..1\nok 2", "assertion 1 calls itself number 2"),
         ("1..1\n1..1\nok 1", "a second plan, 1..1"),
         ("ok 1\n1..2\nok 2", "the plan stands between the assertions, not before or after them"),
+        (
+            "1..1\nok 1\n# Looks like you failed 1 test of 1",
+            "finish() says 'Looks like you failed 1 test of 1', but 1 assertions were read, 0 of"
+            " them failed; each must be a row of its own, or the first column of one, as pgTAP"
+            " wrote it",
+        ),
         ("    ok 1\n", "a subtest without the assertion that sums it up"),
     ],
 )
@@ -148,6 +154,21 @@ def test_a_broken_stream_is_a_problem(text: str, problem: str) -> None:
     document = Document()
     document.feed(text)
     assert problem in document.problems()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1..3\nok 1\nnot ok 2\n# Looks like you planned 3 tests but ran 2",
+        "1..2\nok 1\nnot ok 2\n# Looks like you failed 1 test of 2",
+        "1..2\nnot ok 1 # TODO later\nnot ok 2\n# Looks like you failed 1 test of 2",
+        "    not ok 1\n    # Looks like you failed 1 test of 1\nok 1\n1..1",
+    ],
+)
+def test_a_summary_that_agrees_is_no_problem(text: str) -> None:
+    document = Document()
+    document.feed(text)
+    assert document.faults == []
 
 
 def test_nothing_counts_after_a_bail_out() -> None:

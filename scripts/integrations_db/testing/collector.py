@@ -11,6 +11,10 @@ Verdicts are those of ``pg_prove``, which runs the same files unchanged, except 
   comment ``-- db: clone`` at a line's start asks for a private database, which then is not
   wrapped in a transaction;
 * a file that plans nothing and asserts nothing fails, instead of counting as skipped;
+* a file whose ``finish()`` counted other assertions or failures than were read fails: assertions
+  are read from a row's first column only, so ``select ok(true), ok(false)`` hides the second one;
+* a statement that runs longer than ``pgtap_timeout`` seconds (pytest's ini file; 60, or 0 for no
+  limit) is cancelled and fails the file;
 * a failed assertion in a subtest is a failure of its own.
 
 What follows from one item per file: ``-k``, ``-m``, ``--co`` and ``FILE::pgtap`` see files, not
@@ -20,6 +24,8 @@ file of an assertion that failed. A bail-out ends the whole run, as TAP has it.
 
 from __future__ import annotations
 
+import math
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -31,8 +37,10 @@ from typing import Any, Literal
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import ExecStatus, TransactionStatus
 
+from ..database import explain
 from ..lexer import Statement, split
 from . import hooks
 from .tap import Document, Result
@@ -51,6 +59,8 @@ ITEM = "pgtap"
 _FAILURES = "cache/lastfailed"  # where pytest keeps them
 _TRUE_ID = "pgtap_nodeid"
 _MISSING_SHOWN = 100  # a plan can be any number
+_TIMEOUT = "pgtap_timeout"
+_LONGEST = 2_000_000  # seconds; the server's own limit is 2**31 - 1 milliseconds
 
 
 class PgTapError(Exception):
@@ -82,6 +92,22 @@ class Run:
     ran: list[Ran] = field(default_factory=list)
     died: tuple[int, str] | None = None
     notices: list[str] = field(default_factory=list)
+
+
+def read_source(path: Path) -> str:
+    """Reads a file that is UTF-8, with or without a byte order mark.
+
+    Raises:
+        PgTapError: it is in another encoding.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        byte = error.object[error.start]
+        raise PgTapError(
+            f":{line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8"
+        ) from None
 
 
 def wants_clone(source: str) -> bool:
@@ -126,7 +152,14 @@ def statements(source: str, clone: bool) -> list[Statement]:
     return sent
 
 
-def run_file(source: str, conninfo: str) -> Run:
+def _limited(conninfo: str, timeout: float) -> str:
+    """Limits each statement; as an option of the connection, which RESET and ROLLBACK keep."""
+    given = conninfo_to_dict(conninfo).get("options") or os.environ.get("PGOPTIONS", "")
+    limit = f"-c statement_timeout={math.ceil(timeout * 1000)}"
+    return make_conninfo(conninfo, options=f"{given} {limit}".lstrip())
+
+
+def run_file(source: str, conninfo: str, timeout: float = 0) -> Run:
     """Runs one pgTAP file on a connection of its own, as ``psql -v ON_ERROR_STOP=1`` would.
 
     Unless the file asks for a clone, every statement runs in a transaction, begun here when the
@@ -135,6 +168,7 @@ def run_file(source: str, conninfo: str) -> Run:
     Args:
         source: the file's text.
         conninfo: where to run it.
+        timeout: seconds that a statement may run; 0: no limit.
 
     Raises:
         PgTapError: the file cannot be run at all.
@@ -144,7 +178,10 @@ def run_file(source: str, conninfo: str) -> Run:
     sent = statements(source, clone)
     run = Run()
     with psycopg.connect(
-        conninfo, autocommit=True, prepare_threshold=None, client_encoding="utf8"
+        _limited(conninfo, timeout),
+        autocommit=True,
+        prepare_threshold=None,
+        client_encoding="utf8",
     ) as connection:
         connection.add_notice_handler(
             lambda notice: run.notices.append(f"{notice.severity}: {notice.message_primary}")
@@ -161,7 +198,10 @@ def run_file(source: str, conninfo: str) -> Run:
                     for result in run.document.feed(text)
                 ]
             except psycopg.Error as error:
-                run.died = _describe(error, statement)
+                run.died = _line(error, statement), explain(error)
+                ran_out = 0 < timeout <= time.perf_counter() - clock
+                if ran_out and isinstance(error, psycopg.errors.QueryCanceled):
+                    run.died = statement.line, f"not done after {timeout:g} s ({_TIMEOUT}): {error}"
                 break
             seconds = (time.perf_counter() - clock) / max(len(completed), 1)
             run.ran += [Ran(result, statement, started, seconds) for result in completed]
@@ -181,27 +221,15 @@ def _rows(connection: psycopg.Connection[Any], text: str) -> Iterator[str]:
         if result is not None and result.status == ExecStatus.TUPLES_OK:
             for row in range(result.ntuples):
                 values = (result.get_value(row, column) for column in range(result.nfields))
-                yield "|".join((value or b"").decode() for value in values)
+                # A file may have changed the encoding in which the server answers.
+                yield "|".join((value or b"").decode(errors="replace") for value in values)
         more = cursor.nextset()
 
 
-def _describe(error: psycopg.Error, statement: Statement) -> tuple[int, str]:
-    """Says what PostgreSQL said, and on which line of the file."""
-    told = error.diag
-    line = statement.line
-    if told.statement_position:
-        line += statement.text.count("\n", 0, int(told.statement_position) - 1)
-    if told.message_primary is None:
-        return line, f"ERROR: {error}"
-    text = [f"ERROR {told.sqlstate}: {told.message_primary}"]
-    for name, more in (
-        ("detail", told.message_detail),
-        ("hint", told.message_hint),
-        ("context", told.context),
-    ):
-        if more:
-            text.append(f"    {name}: " + more.replace("\n", "\n        "))
-    return line, "\n".join(text)
+def _line(error: psycopg.Error, statement: Statement) -> int:
+    """Says on which line of the file PostgreSQL saw the error."""
+    position = int(error.diag.statement_position or 1)
+    return statement.line + statement.text.count("\n", 0, position - 1)
 
 
 class PgTapFile(pytest.File):
@@ -223,15 +251,16 @@ class PgTapItem(pytest.Item):
         Raises:
             PgTapError: it failed as a whole.
         """
-        source = self.path.read_text(encoding="utf-8")
         hook = self.config.hook
+        timeout = _timeout(self.config)
         try:
+            source = read_source(self.path)
             with ExitStack() as stack:
                 if wants_clone(source):
                     conninfo = stack.enter_context(hook.pytest_pgtap_clone(config=self.config))
                 else:
                     conninfo = hook.pytest_pgtap_database(config=self.config)
-                self.run = run_file(source, conninfo)
+                self.run = run_file(source, conninfo, timeout)
         except PgTapError as error:
             raise PgTapError(f"{self.shown}{error}") from None
         self._judge(self.run)
@@ -352,6 +381,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declares the settings of pytest's ini file."""
     parser.addini("pgtap_folders", "folders with pgTAP files", "args", ["tests/pgtap"])
     parser.addini("pgtap_files", "names of pgTAP files (globs)", "args", ["*_test.sql"])
+    parser.addini(_TIMEOUT, "seconds for a statement of a pgTAP file; 0: no limit", default="60")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuses a setting that cannot be used, before anything runs."""
+    _timeout(config)
+
+
+def _timeout(config: pytest.Config) -> float:
+    """Gives the seconds that a statement may run.
+
+    Raises:
+        pytest.UsageError: the setting is no such number.
+    """
+    text = str(config.getini(_TIMEOUT))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= _LONGEST:
+        raise pytest.UsageError(
+            f"{_TIMEOUT}={text} in pytest's ini file: not a number of seconds from 0 (no limit) to"
+            f" {_LONGEST}"
+        )
+    return seconds
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> PgTapFile | None:

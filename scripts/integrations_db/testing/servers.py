@@ -21,6 +21,7 @@ with a random password. A helper process stops and removes it when the tests end
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import re
@@ -29,6 +30,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -41,9 +43,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from ..errors import Failure
 from ..server import (
     SUPERUSER,
-    Owner,
     init_cluster,
     installation,
+    major_version,
     start_cluster,
     unprivileged,
 )
@@ -178,19 +180,27 @@ def _given(dockerfile: Path, say: Callable[[str], None]) -> Iterator[Server]:
 @contextmanager
 def _local(dockerfile: Path, say: Callable[[str], None]) -> Iterator[Server]:
     chosen = os.environ.get("TEST_PG_BIN")
-    folders = [Path(chosen)] if chosen else _local_programs()
-    if chosen and not (folders[0] / "initdb").exists():
+    if chosen and not (Path(chosen) / "initdb").exists():
         raise Unobtainable(f"TEST_PG_BIN: there is no initdb in {chosen}")
+    try:
+        folder = _with_pgtap([Path(chosen)] if chosen else _local_programs())
+    except Failure as error:
+        raise Unobtainable(str(error)) from None
+    with _throw_away("local", folder, None) as server:
+        yield server
+
+
+def _with_pgtap(folders: list[Path]) -> Path:
+    """Gives the first folder whose PostgreSQL has pgTAP."""
     if not folders:
         raise Unobtainable("no PostgreSQL is installed; install postgresql and its pgTAP package")
-    with_pgtap = [folder for folder in folders if (_share(folder) / _CONTROL).exists()]
-    if not with_pgtap:
-        raise Unobtainable(
-            f"PostgreSQL in {folders[0]} lacks pgTAP; install its package (Debian:"
-            f" postgresql-{_major(folders[0])}-pgtap)"
-        )
-    with _throw_away("local", with_pgtap[0], None) as server:
-        yield server
+    for folder in folders:
+        if (_share(folder) / _CONTROL).exists():
+            return folder
+    raise Unobtainable(
+        f"PostgreSQL in {folders[0]} lacks pgTAP; install its package (Debian:"
+        f" postgresql-{major_version(folders[0], None)}-pgtap)"
+    )
 
 
 @contextmanager
@@ -216,16 +226,11 @@ def _local_programs() -> list[Path]:
     if found:
         places.append(Path(_output([found, "--bindir"])))
     usable = {place.resolve() for place in places if (place / "initdb").exists()}
-    return sorted(usable, key=_major, reverse=True)
+    return sorted(usable, key=lambda folder: major_version(folder, None), reverse=True)
 
 
 def _output(command: list[str]) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
-
-
-def _major(folder: Path) -> int:
-    found = re.search(r"(\d+)", _output([str(folder / "postgres"), "--version"]))
-    return int(found[1]) if found else 0
 
 
 def _share(folder: Path) -> Path:
@@ -233,7 +238,9 @@ def _share(folder: Path) -> Path:
     config = folder / "pg_config"
     if config.exists():
         return Path(_output([str(config), "--sharedir"]))
-    return Path("/usr/share/postgresql") / str(_major(folder))  # Debian without -dev packages
+    return Path("/usr/share/postgresql") / str(
+        major_version(folder, None)
+    )  # Debian without -dev packages
 
 
 def _home() -> Path:
@@ -244,10 +251,25 @@ def _home() -> Path:
     return Path("/tmp")  # noqa: S108  # as above; $TMPDIR is too long on macOS
 
 
-# Waits for the pipe's end; then the tests are over, however that came about.
-_STOP = """read -r _; cd /
-[ ! -e "$1/data/postmaster.pid" ] || "$2/pg_ctl" -D "$1/data" -m immediate -w stop >/dev/null 2>&1
-rm -rf "$1"
+# Waits for the pipe's end; then the tests are over, however that came about. An initdb or pg_ctl
+# that still runs is let finish: its server would leave shared memory behind without its folder.
+_STOP = """
+import shutil, subprocess, sys, time
+from pathlib import Path
+from integrations_db.server import stop_cluster, unprivileged
+base, programs = map(Path, sys.argv[1:])
+sys.stdin.read()
+busy = {(str(programs / name), "--pgdata " + str(base)) for name in ("initdb", "pg_ctl")}
+deadline = time.monotonic() + 60
+while time.monotonic() < deadline:
+    listed = subprocess.run(["ps", "-eww", "-o", "args="], capture_output=True, text=True).stdout
+    if not any(a in line and b in line for line in listed.splitlines() for a, b in busy):
+        break
+    time.sleep(0.05)
+try:
+    stop_cluster(base / "data", programs, owner=unprivileged(), mode="immediate")
+finally:
+    shutil.rmtree(base)
 """
 
 
@@ -267,19 +289,13 @@ def _throw_away(kind: str, folder: Path, extensions: list[Path] | None) -> Itera
             os.chown(base, owner.uid, owner.gid)
         data, log = base / "data", base / "log"
         settings = {**_SETTINGS, "unix_socket_directories": str(base)}
-        # The wheel's libraries find each other only this way.
-        environment = {**os.environ, "LD_LIBRARY_PATH": str(folder.parent / "lib")}
-        with _until_the_end(
-            ["/bin/sh", "-c", _STOP, "sh", str(base), str(folder)], owner, environment
-        ):
+        with _until_the_end([sys.executable, "-P", "-c", _STOP, str(base), str(folder)]):
             if extensions is not None:
                 # Beside the installation, which is not ours to change.
                 share = base / "extension"
                 share.mkdir()
                 for file in extensions:
                     shutil.copy(file, share)
-                if owner:  # who is to remove it
-                    os.chown(share, owner.uid, owner.gid)
                 settings["extension_control_path"] = f"{base}:$system"
             init_cluster(data, folder, owner=owner, password=None, durable=False)
             start_cluster(data, folder, log=log, owner=owner, durable=False, settings=settings)
@@ -290,9 +306,7 @@ def _throw_away(kind: str, folder: Path, extensions: list[Path] | None) -> Itera
 
 
 @contextmanager
-def _until_the_end(
-    command: list[str], owner: Owner | None = None, environment: dict[str, str] | None = None
-) -> Iterator[None]:
+def _until_the_end(command: list[str]) -> Iterator[None]:
     """Runs a command that cleans up; its standard input ends when the block, or Python, does."""
     # A session of its own, so that Ctrl-C does not reach it before it has work.
     helper = subprocess.Popen(  # noqa: S603
@@ -300,11 +314,7 @@ def _until_the_end(
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=environment,
         start_new_session=True,
-        user=owner.uid if owner else None,
-        group=owner.gid if owner else None,
-        extra_groups=[] if owner else None,
     )
     try:
         yield
@@ -394,11 +404,19 @@ def _apt_unpack(work: Path, target: Path) -> None:
 
 # --- Docker -----------------------------------------------------------------------------------
 
+# The engine may still be making the container when the tests that asked for it are dead.
 _REMOVE = """
-import docker, sys
+import docker, sys, time
 sys.stdin.read()
-for container in docker.from_env().containers.list(all=True, filters={"name": sys.argv[1]}):
-    container.remove(force=True, v=True)
+client = docker.from_env()
+deadline = time.monotonic() + 3
+while time.monotonic() < deadline:
+    found = client.containers.list(all=True, filters={"name": sys.argv[1]}, ignore_removed=True)
+    for container in found:
+        container.remove(force=True, v=True)
+    if found:
+        break
+    time.sleep(0.1)
 """
 
 
@@ -409,12 +427,30 @@ def _docker() -> Any:
         importlib.import_module("testcontainers")
     except ImportError:
         raise Unobtainable("the Python package testcontainers is not installed") from None
+    with warnings.catch_warnings():
+        # docker forgets to close a socket on which nobody answers: it goes here, without a warning
+        # that would come at any later time.
+        warnings.simplefilter("ignore", ResourceWarning)
+        client = _answering(docker)
+        if client is None:
+            gc.collect()
+    if client is None:
+        where = os.environ.get("DOCKER_HOST", "its usual socket")
+        raise Unobtainable(f"no Docker engine answers at {where}; start Docker")
+    return client
+
+
+def _answering(docker: Any) -> Any | None:
+    """Gives a client, if the engine answers it."""
     try:
         client = docker.from_env()
+    except docker.errors.DockerException:
+        return None
+    try:
         client.ping()
     except docker.errors.DockerException:
-        where = os.environ.get("DOCKER_HOST", "its usual socket")
-        raise Unobtainable(f"no Docker engine answers at {where}; start Docker") from None
+        client.close()
+        return None
     return client
 
 
@@ -458,7 +494,7 @@ def _container(dockerfile: Path, say: Callable[[str], None]) -> Iterator[Server]
         container.ports = {"5432": (address, None)}  # type: ignore[dict-item]  # as docker has it
     with (
         private_folder() as folder,
-        _until_the_end([sys.executable, "-c", _REMOVE, name]),
+        _until_the_end([sys.executable, "-P", "-c", _REMOVE, name]),
     ):
         try:
             container.start()
@@ -484,7 +520,7 @@ def _image(client: Any, dockerfile: Path, say: Callable[[str], None]) -> str:
             path=str(dockerfile.parent),
             dockerfile=dockerfile.name,
             buildargs={"BASE_IMAGE": base} if base else {},
-            rm=True,
+            forcerm=True,  # also when the build ends early
         )
     except _docker_error() as error:
         raise Unobtainable(

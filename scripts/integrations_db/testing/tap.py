@@ -89,6 +89,11 @@ _DIRECTIVE = re.compile(
 _PLAN = re.compile(r"1\.\.(?P<count>\d+)\s*(?:#\s*SKIP\S*\s*(?P<skip>.*))?", re.IGNORECASE)
 _BAIL = re.compile(r"\s*Bail out!\s*(?P<reason>.*)")
 _SUBTEST = "Subtest:"
+# The last words of pgTAP's finish(), which has counted for itself.
+_SUMMARY = re.compile(
+    r"Looks like you (?:planned (?P<planned>\d{1,9}) tests? but ran (?P<ran>\d{1,9})"
+    r"|failed (?P<failed>\d{1,9}) tests? of (?P<of>\d{1,9}))"
+)
 
 
 def parse_line(line: str) -> Line:
@@ -167,7 +172,8 @@ class Document:
         results: the assertions so far; those of a subtest are children of the one that sums it up.
         plan: the plan, once it was seen.
         bail: the reason, once the stream bailed out; later lines are ignored.
-        faults: breaches of the protocol, for which ``pg_prove`` fails the file too.
+        faults: breaches of the protocol, for which ``pg_prove`` fails the file too; and a count of
+            pgTAP's ``finish()`` that is not ours, which ``pg_prove`` does not look at.
         remarks: comments that belong to no assertion.
     """
 
@@ -218,10 +224,30 @@ class Document:
             return
         if comment.depth == 0:
             (self.results[-1].diagnostics if self.results else self.remarks).append(comment.text)
+            self._take_summary(comment.text)
         elif self._open.get(comment.depth):
             self._open[comment.depth][-1].diagnostics.append(comment.text)
         else:
             self._open_remarks.append(comment.text)
+
+    def _take_summary(self, text: str) -> None:
+        summary = _SUMMARY.fullmatch(text)
+        if summary is None:
+            return
+        # As pgTAP counts: a failure in a TODO is none.
+        failed = sum(
+            not result.assertion.ok and result.assertion.directive != "TODO"
+            for result in self.results
+        )
+        ran = len(self.results)
+        if (
+            int(summary["ran"] or summary["of"]) != ran
+            or int(summary["failed"] or failed) != failed
+        ):
+            self.faults.append(
+                f"finish() says '{text}', but {ran} assertions were read, {failed} of them failed;"
+                " each must be a row of its own, or the first column of one, as pgTAP wrote it"
+            )
 
     def _take_assertion(self, assertion: Assertion) -> None:
         position = len(self.results) + 1

@@ -76,7 +76,8 @@ union all
 select 'relation ' || relkind::text, oid::regclass::text, relowner::regrole::text, relacl::text
   from pg_class where relnamespace not in ('pg_toast'::regnamespace)
 union all
-select 'columns', attrelid::regclass::text, count(*)::text, string_agg(attacl::text, ' ')
+select 'columns', attrelid::regclass::text, count(*)::text,
+       string_agg(attacl::text, ' ' order by attnum)
   from pg_attribute where attnum > 0 and not attisdropped
    and attrelid not in (select oid from pg_class where relnamespace = 'pg_toast'::regnamespace)
  group by attrelid
@@ -94,7 +95,8 @@ union all
 select 'comments on', classoid::regclass::text, count(*)::text, null from pg_description
  group by classoid
 union all
-select 'trigger', tgname::text, tgrelid::regclass::text, null from pg_trigger
+select 'trigger', tgname::text, tgrelid::regclass::text, tgenabled::text from pg_trigger
+ where not tgisinternal
 union all
 select 'policy', polname::text, polrelid::regclass::text, null from pg_policy
 union all

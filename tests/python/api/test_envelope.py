@@ -234,7 +234,7 @@ def test_the_same_secret_never_looks_the_same(world: World) -> None:
 
 
 def loosened(envelope: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Other texts for the same bytes: decode() takes them, and jsonb compares 1 and 1.0 as equal."""
+    """Other texts for the same bytes: decode() takes them, and to jsonb 1.0 equals 1."""
     ct, mac = envelope["ct"], envelope["mac"]
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     # 32 bytes leave two bits of the last letter unused.

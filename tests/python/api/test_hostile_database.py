@@ -16,7 +16,7 @@ from .test_deployers import ORDINARY, Cluster, bare
 
 __all__ = ["bare"]
 
-# Exact matches of operators that the scripts write with other types: those of pg_catalog need casts.
+# Exact matches of what the scripts write with these types: those of pg_catalog need casts.
 _TRAPS = [
     ("~", "varchar", "text"),
     ("~", "varchar", "varchar"),

@@ -1,0 +1,79 @@
+"""This project's scripts by stock Sqitch and by our deployer: the same database, either way round.
+
+The test has a server to itself: roles belong to the whole cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from api.deployment import CHANGES, catalogue
+from small_project import recorded, run, sqitch
+
+from integrations_db.testing import databases
+from integrations_db.testing.servers import Server
+
+pytestmark = pytest.mark.database
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def fresh(cluster: Server) -> Iterator[str]:
+    """A new database of a cluster in which the package never was, as conninfo."""
+    with databases.clone(cluster.dsn, "template0") as conninfo:
+        yield conninfo
+
+
+def objects(conninfo: str) -> set[tuple[Any, ...]]:
+    """Everything in a database and its roles, but the registry."""
+    with psycopg.connect(conninfo, autocommit=True) as conn:
+        return {row for row in catalogue(conn) if not any("sqitch" in str(cell) for cell in row)}
+
+
+def by_sqitch(conninfo: str, *arguments: str) -> str:
+    done = sqitch(ROOT, conninfo, *arguments, "{target}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def by_us(conninfo: str, *arguments: str) -> str:
+    done = run(ROOT, *arguments, conninfo)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_each_goes_on_from_the_other(fresh: str) -> None:
+    before = objects(fresh)
+    by_sqitch(fresh, "deploy", "--verify")
+    assert recorded(fresh) == list(CHANGES)
+    theirs = objects(fresh)
+    assert "Verify successful" in by_sqitch(fresh, "verify")
+    assert "Nothing to deploy" in by_us(fresh, "deploy")
+    assert f"Verified {len(CHANGES)} changes" in by_us(fresh, "verify")
+    by_us(fresh, "revert", "--all", "-y")
+    assert left(fresh) == []
+
+    by_us(fresh, "deploy")
+    assert objects(fresh) == theirs
+    assert "up-to-date" in by_sqitch(fresh, "status")
+    by_sqitch(fresh, "revert", "-y")
+    assert recorded(fresh) == []
+    assert left(fresh) == []
+    assert {row for row in before ^ objects(fresh) if row[0] != "comments on"} == set()
+
+
+def left(conninfo: str) -> list[tuple[Any, ...]]:
+    """What a revert left of the package: schemas, the extension, roles."""
+    with psycopg.connect(conninfo) as conn:
+        return conn.execute(
+            "select nspname::text from pg_namespace"
+            " where nspname in ('integrations', 'integrations_private', 'pgcrypto')"
+            " union all select extname::text from pg_extension where extname = 'pgcrypto'"
+            " union all select rolname::text from pg_roles"
+            " where rolname like 'integrations\\_%' or rolname = 'svc_integration'"
+        ).fetchall()
