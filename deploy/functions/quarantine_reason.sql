@@ -19,6 +19,5 @@ comment on function integrations_private.quarantine_reason() is
 $$The status_reason of an instance whose credentials cannot be decrypted any more.$$;
 
 revoke all on function integrations_private.quarantine_reason() from public;
-grant execute on function integrations_private.quarantine_reason() to integrations_keymaster;
 
 commit;

@@ -28,7 +28,7 @@ begin
              coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) as a
            cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
      where p.oid = pg_catalog.to_regprocedure('integrations_private.quarantine_reason()')
-  ) is distinct from array['integrations_keymaster', 'integrations_owner'] then
+  ) is distinct from array['integrations_owner'] then
     raise exception 'verify functions/quarantine_reason: the privileges differ';
   end if;
 end

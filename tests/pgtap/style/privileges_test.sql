@@ -194,7 +194,6 @@ select set_eq(
       ('integrations_private.hmac(bytea,bytea)', 'integrations_keymaster'),
       ('integrations_private.kek_check_value(text,bytea)', 'integrations_keymaster'),
       ('integrations_private.list_keys()', 'integrations_admin'),
-      ('integrations_private.quarantine_reason()', 'integrations_keymaster'),
       ('integrations_private.random_bytes(integer)', 'integrations_keymaster'),
       ('integrations_private.register_kek(text,bytea)', 'integrations_keymaster'),
       ('integrations_private.unwrap_key(uuid,uuid,bytea,bytea,bytea)', 'integrations_keymaster'),

@@ -339,6 +339,15 @@ def test_poisoned_rows_are_quarantined_once(world: World) -> None:
     assert state_of(world, former) == "retired"
 
 
+def test_nobody_writes_the_mark_of_quarantine_by_hand(world: World) -> None:
+    """It would keep the row out of rotation, and the former key in use."""
+    tenant_id, instance_id = world.new_stored()
+    with world.refused("22023"), world.tenant.within(tenant_id):
+        world.tenant.set_instance_status(instance_id, "error", QUARANTINED)
+    with world.refused("22023"), world.svc.within(tenant_id):
+        world.svc.record_connection(instance_id, False, QUARANTINED)
+
+
 def test_a_good_connection_ends_the_quarantine_until_the_next_batch(world: World) -> None:
     tenant_id, instance_id = world.new_stored()
     poison(world, instance_id)
