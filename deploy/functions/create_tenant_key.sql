@@ -1,11 +1,10 @@
 -- Deploy integrations:functions/create_tenant_key to pg
--- requires: functions/check_kek
+-- requires: functions/register_kek
+-- requires: functions/pgcrypto
 -- requires: functions/wrapping_passphrase
 -- requires: functions/data_key_check_value
--- requires: tables/tenant_keys
--- requires: policies/tenant_keys
+-- requires: functions/store_tenant_key
 -- requires: functions/require_tenant
--- requires: functions/write_audit
 
 begin;
 set local search_path = pg_catalog, pg_temp;
@@ -15,8 +14,6 @@ set local statement_timeout = '60s';
 -- Loads PL/pgSQL: an ordinary deployer may only name a setting that the session knows.
 do $load$ begin end $load$;
 
--- Concurrent calls for one tenant queue up at its first key, which is never deleted; before there
--- is one, the unique keys tell who was first. An advisory lock would be open to any database user.
 create function integrations.create_tenant_key(kek_id text, kek bytea)
 returns uuid
 language plpgsql
@@ -31,64 +28,21 @@ set debug_print_rewritten = off
 as $function$
 declare
   v_tenant_id constant uuid := integrations_private.require_tenant();
-  v_now constant timestamptz := pg_catalog.clock_timestamp();
   v_id constant uuid := pg_catalog.gen_random_uuid();
-  v_version integer;
+  v_known boolean;
   v_data_key bytea;
   v_wrapped bytea;
   v_check_value bytea;
-  v_known boolean;
 begin
-  v_known := integrations_private.check_kek(create_tenant_key.kek_id, kek);
-
-  if not v_known then
-    v_check_value := integrations_private.kek_check_value(create_tenant_key.kek_id, kek);
-    insert into integrations_private.key_encryption_keys (kek_id, check_value)
-    values (create_tenant_key.kek_id, v_check_value)
-    on conflict do nothing;
-    -- Another transaction may have named another key so in the meantime.
-    v_known := integrations_private.check_kek(create_tenant_key.kek_id, kek);
-  end if;
+  v_known := integrations_private.register_kek(create_tenant_key.kek_id, kek);
 
   v_data_key := integrations_private.random_bytes(32);
   v_check_value := integrations_private.data_key_check_value(v_id, v_data_key);
   v_wrapped := integrations_private.encrypt_bytes(
     v_data_key, integrations_private.wrapping_passphrase(v_tenant_id, v_id, kek));
 
-  for v_try in 1..10 loop
-    begin
-      perform
-        from integrations_private.tenant_keys as k
-       where k.tenant_id = v_tenant_id
-         and k.version = 1
-         for no key update;
-
-      update integrations_private.tenant_keys as k
-         set state = 'decrypt_only', updated_at = v_now
-       where k.tenant_id = v_tenant_id
-         and k.state = 'active';
-
-      select coalesce(pg_catalog.max(k.version), 0) + 1 into v_version
-        from integrations_private.tenant_keys as k
-       where k.tenant_id = v_tenant_id;
-
-      insert into integrations_private.tenant_keys
-        (tenant_id, id, version, kek_id, wrapped, check_value)
-      values
-        (v_tenant_id, v_id, v_version, create_tenant_key.kek_id, v_wrapped, v_check_value);
-      exit;
-    exception when unique_violation then
-      if v_try = 10 or pg_catalog.current_setting('transaction_isolation') <> 'read committed' then
-        raise exception 'another key of the tenant was made at the same time'
-          using errcode = 'serialization_failure', hint = 'Try the transaction again.';
-      end if;
-    end;
-  end loop;
-
-  perform integrations_private.write_audit(
-    v_tenant_id, null, 'tenant_key_created',
-    pg_catalog.jsonb_build_object(
-      'key', v_id, 'version', v_version, 'kek_id', create_tenant_key.kek_id));
+  perform integrations_private.store_tenant_key(
+    v_tenant_id, v_id, create_tenant_key.kek_id, v_wrapped, v_check_value);
 
   return v_id;
 end;

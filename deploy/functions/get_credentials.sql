@@ -78,7 +78,7 @@ begin
     v_tenant_id, v_instance.credentials_key_id, v_instance.key_state, v_instance.check_value);
   v_credentials := integrations_private.open_credentials(
     v_tenant_id, v_instance.id, v_instance.credentials_key_id, v_instance.credentials_version,
-    v_data_key, v_instance.credentials);
+    v_data_key, v_instance.credentials)::jsonb;
 
   perform integrations_private.write_audit(
     v_tenant_id, v_instance.id, 'credentials_read',

@@ -16,7 +16,7 @@ create function integrations_private.open_credentials(
   data_key bytea,
   envelope jsonb
 )
-returns jsonb
+returns text
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
@@ -24,7 +24,7 @@ as $function$
 declare
   v_ciphertext bytea;
   v_mac bytea;
-  v_credentials jsonb;
+  v_credentials text;
 begin
   begin
     v_ciphertext := pg_catalog.decode(envelope ->> 'ct', 'base64');
@@ -47,7 +47,10 @@ begin
         pg_catalog.encode(
           integrations_private.credentials_subkey(
             'enc', tenant_id, instance_id, key_id, open_credentials.version, data_key),
-          'hex'))::jsonb;
+          'hex'));
+      -- Here, where an error does not quote it: the caller casts it.
+      v_credentials :=
+        case when pg_catalog.jsonb_typeof(v_credentials::jsonb) = 'object' then v_credentials end;
     end if;
   exception
     when insufficient_resources or program_limit_exceeded then
@@ -78,7 +81,8 @@ comment on function integrations_private.open_credentials(
   bytea,
   jsonb
 ) is
-$$Returns the credentials in an envelope. Errors: IN304 altered, moved, or not of this version.$$;
+$$Returns the credentials in an envelope, as they were stored. Errors: IN304 altered, moved, or not
+of this version.$$;
 
 revoke all on function integrations_private.open_credentials(
   uuid,

@@ -2,6 +2,7 @@
 -- requires: functions/lock_instance
 -- requires: functions/require_usable
 -- requires: functions/move_instance
+-- requires: functions/quarantine_reason
 
 begin;
 set local search_path = pg_catalog, pg_temp;
@@ -35,6 +36,9 @@ begin
   if record_connection.ok is null then
     raise exception 'ok must not be null' using errcode = '22023';
   end if;
+  if record_connection.reason = integrations_private.quarantine_reason() then
+    raise exception 'reason is reserved' using errcode = '22023';
+  end if;
 
   v_instance := integrations_private.lock_instance(record_connection.instance_id);
   perform integrations_private.require_usable(v_instance.id, v_instance.status);
@@ -64,8 +68,8 @@ alter function integrations.record_connection(uuid, boolean, text) owner to inte
 comment on function integrations.record_connection(uuid, boolean, text) is
 $$Records how a connection to the outside service went. A good one stamps last_connected_at and ends
 an error; a failed one moves an active instance to error, with a reason cut to 1000 characters.
-Callable by svc_integration. Errors: 22023 null, IN001 no tenant, IN104 failure of a pending
-instance, IN201 not found, IN202 disabled or revoked.$$;
+Callable by svc_integration. Errors: 22023 null or a reserved reason, IN001 no tenant, IN104
+failure of a pending instance, IN201 not found, IN202 disabled or revoked.$$;
 
 revoke all on function integrations.record_connection(uuid, boolean, text) from public;
 grant execute on function integrations.record_connection(uuid, boolean, text) to svc_integration;

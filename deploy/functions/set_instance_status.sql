@@ -1,6 +1,7 @@
 -- Deploy integrations:functions/set_instance_status to pg
 -- requires: functions/lock_instance
 -- requires: functions/move_instance
+-- requires: functions/quarantine_reason
 
 begin;
 set local search_path = pg_catalog, pg_temp;
@@ -32,6 +33,10 @@ begin
   if set_instance_status.status is null then
     raise exception 'status must not be null' using errcode = '22023';
   end if;
+  -- The mark of quarantine keeps a row out of rotation: nobody may write it by hand.
+  if set_instance_status.reason = integrations_private.quarantine_reason() then
+    raise exception 'reason is reserved' using errcode = '22023';
+  end if;
 
   v_instance := integrations_private.lock_instance(set_instance_status.instance_id);
   perform integrations_private.move_instance(
@@ -53,8 +58,8 @@ comment on function integrations.set_instance_status(
 ) is
 $$Moves an instance through its life: between active, error and disabled, and from anywhere to
 revoked, which is final and erases the credentials. The reason is cut to 1000 characters.
-Callable by integrations_tenant, svc_integration. Errors: 22023 null, IN001 no tenant, IN104 no
-such move, IN201 not found.$$;
+Callable by integrations_tenant, svc_integration. Errors: 22023 null or a reserved reason, IN001
+no tenant, IN104 no such move, IN201 not found.$$;
 
 revoke all on function integrations.set_instance_status(
   uuid,

@@ -1,7 +1,6 @@
 -- Deploy integrations:functions/unlock to pg
 -- requires: functions/check_kek
--- requires: functions/wrapping_passphrase
--- requires: functions/data_key_check_value
+-- requires: functions/unwrap_key
 -- requires: functions/add_to_keyring
 -- requires: tables/tenant_keys
 -- requires: policies/tenant_keys
@@ -47,25 +46,8 @@ begin
        and k.state in ('active', 'decrypt_only')
      order by k.version
   loop
-    begin
-      v_data_key := integrations_private.decrypt_bytes(
-        v_key.wrapped, integrations_private.wrapping_passphrase(v_tenant_id, v_key.id, kek));
-    exception
-      when insufficient_resources or program_limit_exceeded then
-        raise;                               -- the server's trouble, not damage
-      when others then
-        v_data_key := null;
-    end;
-
-    if v_data_key is null or integrations_private.data_key_check_value(v_key.id, v_data_key)
-                             is distinct from v_key.check_value
-    then
-      raise exception 'integrity check failed'
-        using errcode = 'IN304',
-              detail = pg_catalog.format('Key %s.', v_key.id),
-              hint = 'The stored key was altered or moved. Restore it from a backup.';
-    end if;
-
+    v_data_key := integrations_private.unwrap_key(
+      v_tenant_id, v_key.id, kek, v_key.wrapped, v_key.check_value);
     v_keyring := integrations_private.add_to_keyring(v_keyring, v_tenant_id, v_key.id, v_data_key);
     v_count := v_count + 1;
   end loop;

@@ -37,5 +37,7 @@ comment on function integrations_private.write_audit(uuid, uuid, text, jsonb) is
 $$Appends an entry to the audit log. detail holds ids, versions and states, never a value.$$;
 
 revoke all on function integrations_private.write_audit(uuid, uuid, text, jsonb) from public;
+grant execute on function integrations_private.write_audit(uuid, uuid, text, jsonb)
+to integrations_keymaster;
 
 commit;

@@ -9,7 +9,7 @@ set local statement_timeout = '60s';
 -- No tenant data, so no row-level security; and no grants: only definer functions come here.
 create table integrations_private.key_encryption_keys (
   kek_id text not null,
-  check_value bytea not null,
+  check_value bytea,
   created_at timestamptz not null default pg_catalog.now(),
 
   constraint key_encryption_keys_pkey primary key (kek_id),
@@ -29,7 +29,7 @@ comment on column integrations_private.key_encryption_keys.kek_id is
 $$The name that the service gives to the KEK.$$;
 comment on column integrations_private.key_encryption_keys.check_value is
 $$HMAC of kek_id under the KEK: tells whether other bytes come under the same name. It reveals
-nothing of a random KEK.$$;
+nothing of a random KEK. NULL where the KEK stays in a key management service.$$;
 comment on column integrations_private.key_encryption_keys.created_at is
 $$When the KEK was first used.$$;
 comment on constraint key_encryption_keys_kek_id_is_valid

@@ -61,7 +61,7 @@ $$When its state or its wrapping last changed.$$;
 comment on constraint tenant_keys_tenant_id_version_key on integrations_private.tenant_keys is
 $$The keys of a tenant are counted without repetition.$$;
 comment on constraint tenant_keys_kek_id_fkey on integrations_private.tenant_keys is
-$$The KEK has been seen, and so has a check value.$$;
+$$The KEK has been named before.$$;
 comment on constraint tenant_keys_version_is_positive on integrations_private.tenant_keys is
 $$Versions count from 1.$$;
 comment on constraint tenant_keys_check_value_is_mac on integrations_private.tenant_keys is

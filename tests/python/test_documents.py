@@ -384,6 +384,14 @@ def test_policies(conn: Connection) -> None:
         assert ("Row-level security is enabled and forced." in page) == (forced == (True,)), table
 
 
+WRITES = {
+    "integrations_private.tenant_keys": {"UPDATE"},
+    "integrations_private.key_encryption_keys": {"INSERT"},
+    "integrations_private.audit_log": {"INSERT"},
+}
+"""What key maintenance may do beside reading, which the pages tell in words."""
+
+
 def _readers(conn: Connection, relation: str) -> dict[str, set[str] | None]:
     """Gives who may read it: None for the whole, else the columns; demands that nobody writes."""
     grants: dict[str, set[str] | None] = {}
@@ -396,6 +404,8 @@ def _readers(conn: Connection, relation: str) -> dict[str, set[str] | None]:
           from pg_attribute as t cross join aclexplode(t.attacl) as a
          where t.attrelid = %(relation)s::regclass"""
     for role, privilege, column in conn.execute(query, {"relation": relation}):
+        if role == "integrations_keymaster" and privilege in WRITES.get(relation, ()):
+            continue
         assert privilege == "SELECT", (relation, role)
         if column is None:
             grants[role] = None
@@ -652,6 +662,9 @@ def _run_examples(conn: Connection, until: str = "") -> dict[str, Any]:
         "draft_id": draft[0],
         "tenant_id": uuid.uuid4(),
         "kek": secrets.token_bytes(32),
+        "new_kek": secrets.token_bytes(32),
+        "data_key": secrets.token_bytes(32),
+        "wrapped": secrets.token_bytes(60),  # as a key management service would answer
         "credentials": json.dumps({"access_token": "a token", "expires_in": 1800}),
     }
     for call in _calls():

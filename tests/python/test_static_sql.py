@@ -50,6 +50,8 @@ UNREACHABLE = {
     ("integrations.revoke_credentials", "IN104"),  # everything but revoked may become revoked
     ("integrations.set_definition_status", "IN102"),  # it changes nothing but the status
     ("integrations.discard_draft", "IN104"),  # it deletes, and moves no status
+    ("integrations.reencrypt_batch", "IN104"),  # what has credentials may become error
+    ("integrations.reencrypt_batch", "IN304"),  # it quarantines the row instead
 }
 
 # Only these may write to the server's log: RAISE LOG logs the statement that was sent, too.
@@ -622,7 +624,7 @@ BREAKS = [
     Break(comments, "deploy/schemas/integrations.sql", "comment on schema", "-- on", "schema"),
     Break(comments, "deploy/roles/svc_integration.sql", "comment on role", "-- on", "role"),
     Break(error_codes, PUT, "'IN306'", "'IN399'", "IN399 is not registered"),
-    Break(error_codes, PUT, "'IN306'", "'IN308'", "has it as reserved"),
+    Break(error_codes, PUT, "'IN306'", "'IN401'", "has it as reserved"),
     Break(error_codes, PUT, "credentials have another version", "no", "another message"),
     Break(error_codes, PUT, "credentials are locked", "Locked: %", "lower case"),
     Break(error_codes, CODES, "| IN306 |", "| 22000 |", "not registered", PUT),

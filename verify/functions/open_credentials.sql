@@ -15,7 +15,7 @@ begin
                || 'version integer, '
                || 'data_key bytea, '
                || 'envelope jsonb'
-           and pg_catalog.pg_get_function_result(p.oid) = 'jsonb'
+           and pg_catalog.pg_get_function_result(p.oid) = 'text'
            and p.provolatile = 'v'
            and p.proowner = pg_catalog.to_regrole('integrations_owner')
            and p.proconfig = array[

@@ -36,7 +36,7 @@ begin
            cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
      where p.oid = pg_catalog.to_regprocedure(
              'integrations_private.write_audit(uuid, uuid, text, jsonb)')
-  ) is distinct from array['integrations_owner'] then
+  ) is distinct from array['integrations_keymaster', 'integrations_owner'] then
     raise exception 'verify functions/write_audit: the privileges differ';
   end if;
 end

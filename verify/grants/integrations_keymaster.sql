@@ -18,6 +18,9 @@ begin
        and c.relkind in ('r', 'p')
        and a.grantee = pg_catalog.to_regrole('integrations_keymaster')
   ) is distinct from array[
+    'integrations_private.audit_log INSERT',
+    'integrations_private.key_encryption_keys INSERT',
+    'integrations_private.key_encryption_keys SELECT',
     'integrations_private.tenant_keys SELECT'
   ] then
     raise exception 'verify grants/integrations_keymaster: the privileges on tables differ';
@@ -40,7 +43,11 @@ begin
     'integrations.integration_instances.credentials_version SELECT',
     'integrations.integration_instances.id SELECT',
     'integrations.integration_instances.status SELECT',
-    'integrations.integration_instances.tenant_id SELECT'
+    'integrations.integration_instances.tenant_id SELECT',
+    'integrations_private.tenant_keys.kek_id UPDATE',
+    'integrations_private.tenant_keys.state UPDATE',
+    'integrations_private.tenant_keys.updated_at UPDATE',
+    'integrations_private.tenant_keys.wrapped UPDATE'
   ] then
     raise exception 'verify grants/integrations_keymaster: the privileges on columns differ';
   end if;

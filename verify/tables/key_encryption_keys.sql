@@ -25,7 +25,7 @@ begin
        and not a.attisdropped
   ) is distinct from array[
     'kek_id text not null',
-    'check_value bytea not null',
+    'check_value bytea',
     'created_at timestamp with time zone not null default now()'
   ] then
     raise exception 'verify tables/key_encryption_keys: the columns differ';

@@ -1,6 +1,6 @@
 -- Tests functions/check_kek.
 begin;
-select plan(24);
+select plan(25);
 
 select has_function('integrations_private', 'check_kek', array['text', 'bytea']);
 select is(
@@ -24,6 +24,7 @@ select tests.executable_by(
   array['integrations_keymaster']
 );
 
+insert into integrations_private.key_encryption_keys (kek_id, check_value) values ('kms', null);
 do $$
 begin
   perform tests.a_key(tests.tenant_a());
@@ -61,6 +62,10 @@ from (
 select throws_ok(
   pg_catalog.format('select integrations_private.check_kek(%L, %L)', 'kek-1', tests.kek(2)),
   'IN303', 'wrong key-encryption key', 'check_kek refuses other bytes under a known name');
+select throws_ok(
+  pg_catalog.format('select integrations_private.check_kek(%L, %L)', 'kms', tests.kek()),
+  'IN303', 'wrong key-encryption key',
+  'check_kek refuses the name of a KEK that never comes to the database');
 select is(
   tests.error_of(
     pg_catalog.format('select integrations_private.check_kek(%L, %L)', 'kek-1', tests.kek(2)))

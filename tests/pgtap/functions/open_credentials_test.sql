@@ -1,6 +1,6 @@
 -- Tests functions/open_credentials. Forgeries of whole rows are in scenarios/forgery.
 begin;
-select plan(30);
+select plan(31);
 
 select has_function(
   'integrations_private', 'open_credentials',
@@ -17,7 +17,7 @@ select is(
 select function_returns(
   'integrations_private', 'open_credentials',
   array['uuid', 'uuid', 'uuid', 'integer', 'bytea', 'jsonb'],
-  'jsonb'
+  'text'
 );
 select function_lang_is(
   'integrations_private', 'open_credentials',
@@ -46,14 +46,14 @@ select tests.executable_by(
 select tests.as_owner(null);
 create temporary table sealed on commit drop as
 select integrations_private.seal_credentials(
-         tests.tenant_a(), tests.tenant_b(), tests.nobody(), 7, tests.kek(), '{"token": "t1"}')
+         tests.tenant_a(), tests.tenant_b(), tests.nobody(), 7, tests.kek(), '{"n": 1,  "n": 2}')
          as envelope;
 
 select is(
   (select integrations_private.open_credentials(
             tests.tenant_a(), tests.tenant_b(), tests.nobody(), 7, tests.kek(), s.envelope)
      from sealed as s),
-  '{"token": "t1"}'::jsonb, 'an envelope opens for what it was sealed for');
+  '{"n": 1,  "n": 2}', 'an envelope opens for what it was sealed for, to the letter');
 select throws_ok(
   pg_catalog.format(
     'select integrations_private.open_credentials(%L, %L, %L, %L, %L, s.envelope) from sealed as s',
@@ -118,9 +118,13 @@ select throws_ok(
     'select integrations_private.open_credentials(%L, %L, %L, 7, %L, %L)',
     tests.tenant_a(), tests.tenant_b(), tests.nobody(), tests.kek(),
     integrations_private.seal_credentials(
-      tests.tenant_a(), tests.tenant_b(), tests.nobody(), 7, tests.kek(), 'SENTINEL')),
+      tests.tenant_a(), tests.tenant_b(), tests.nobody(), 7, tests.kek(), v.document)),
   'IN304', 'integrity check failed',
-  'open_credentials refuses what is no JSON, without quoting it');
+  'open_credentials refuses ' || v.what || ', without quoting it')
+from (
+  values ('what is no JSON', 'SENTINEL'),
+         ('what is no object', '["SENTINEL"]')
+) as v (what, document);
 
 select * from finish();
 rollback;

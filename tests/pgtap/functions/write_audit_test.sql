@@ -33,7 +33,7 @@ select function_owner_is(
 );
 select tests.executable_by(
   'integrations_private.write_audit(uuid,uuid,text,jsonb)',
-  array[]::name[]
+  array['integrations_keymaster']
 );
 
 set local application_name = 'crm sync';

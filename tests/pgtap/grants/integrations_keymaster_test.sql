@@ -1,6 +1,6 @@
 -- Tests grants/integrations_keymaster: which rows need which key, and no more.
 begin;
-select plan(47);
+select plan(60);
 
 select table_privs_are(
   'integrations_private', 'tenant_keys', 'integrations_keymaster', array['SELECT'],
@@ -11,10 +11,22 @@ select table_privs_are(
 from (
   values ('integrations', 'integration_instances'),
          ('integrations', 'integration_definitions'),
-         ('integrations_private', 'key_encryption_keys'),
-         ('integrations_private', 'audit_log'),
          ('integrations_private', 'audit_log_default')
 ) as t (schema, name);
+select table_privs_are(
+  'integrations_private', 'key_encryption_keys', 'integrations_keymaster',
+  array['SELECT', 'INSERT'], 'integrations_keymaster may read and register KEKs');
+select table_privs_are(
+  'integrations_private', 'audit_log', 'integrations_keymaster', array['INSERT'],
+  'integrations_keymaster may add to the audit log, and not read it');
+select column_privs_are(
+  'integrations_private', 'tenant_keys', c, 'integrations_keymaster', array['SELECT', 'UPDATE'],
+  'integrations_keymaster may change tenant_keys.' || c)
+from pg_catalog.unnest(array['kek_id', 'wrapped', 'state', 'updated_at']) as c;
+select column_privs_are(
+  'integrations_private', 'tenant_keys', c, 'integrations_keymaster', array['SELECT'],
+  'integrations_keymaster may only read tenant_keys.' || c)
+from pg_catalog.unnest(array['tenant_id', 'id', 'version', 'check_value', 'created_at']) as c;
 select column_privs_are(
   'integrations', 'integration_instances', c, 'integrations_keymaster', array['SELECT'],
   'integrations_keymaster may read integration_instances.' || c)
@@ -65,14 +77,18 @@ from pg_catalog.unnest(array[
        'select name from integrations.integration_instances',
        'select config from integrations.integration_instances',
        'select * from integrations_private.audit_log',
-       'select * from integrations_private.key_encryption_keys',
+       'update integrations_private.key_encryption_keys set check_value = null',
+       'delete from integrations_private.key_encryption_keys',
+       'truncate integrations_private.key_encryption_keys',
        'update integrations.integration_instances set status = status',
        'delete from integrations.integration_instances',
        'truncate integrations.integration_instances',
-       'update integrations_private.tenant_keys set state = state',
+       'update integrations_private.tenant_keys set tenant_id = tenant_id',
+       'update integrations_private.tenant_keys set check_value = check_value',
+       'insert into integrations_private.tenant_keys default values',
        'delete from integrations_private.tenant_keys',
        'truncate integrations_private.tenant_keys',
-       'insert into integrations_private.audit_log default values',
+       'update integrations_private.audit_log set event = event',
        'create table integrations_private.t (id integer)',
        'create table integrations.t (id integer)'
      ]) as q;

@@ -26,23 +26,30 @@ select set_eq(
        and p.prosecdef
   $$,
   $$
-    values ('create_instance', 'v', 'integrations_owner'),
+    values ('add_tenant_key', 'v', 'integrations_owner'),
+           ('create_instance', 'v', 'integrations_owner'),
            ('create_tenant_key', 'v', 'integrations_owner'),
            ('delete_instance', 'v', 'integrations_owner'),
+           ('destroy_key', 'v', 'integrations_keymaster'),
            ('discard_draft', 'v', 'integrations_owner'),
            ('get_credentials', 'v', 'integrations_owner'),
            ('list_keys', 'v', 'integrations_keymaster'),
            ('put_credentials', 'v', 'integrations_owner'),
            ('record_connection', 'v', 'integrations_owner'),
+           ('reencrypt_batch', 'v', 'integrations_owner'),
            ('register_definition', 'v', 'integrations_owner'),
            ('rename_instance', 'v', 'integrations_owner'),
+           ('retire_key', 'v', 'integrations_keymaster'),
            ('revoke_credentials', 'v', 'integrations_owner'),
+           ('rewrap_keys', 'v', 'integrations_keymaster'),
            ('set_definition_status', 'v', 'integrations_owner'),
            ('set_instance_status', 'v', 'integrations_owner'),
            ('unlock', 'v', 'integrations_owner'),
-           ('update_config', 'v', 'integrations_owner')
+           ('unlock_key', 'v', 'integrations_owner'),
+           ('update_config', 'v', 'integrations_owner'),
+           ('wrapped_keys', 'v', 'integrations_owner')
   $$,
-  'the definer functions are these, and one of them belongs to the keymaster');
+  'the definer functions are these, and those across tenants belong to the keymaster');
 
 -- A search path is named first in pg_temp by PostgreSQL itself when it is not named at all.
 select is(
@@ -170,7 +177,18 @@ select set_eq(
            ('revoke_credentials', 'instance_id uuid', 'void'),
            ('record_connection',
             'instance_id uuid, ok boolean, reason text DEFAULT NULL::text', 'void'),
-           ('create_tenant_key', 'kek_id text, kek bytea', 'uuid')
+           ('create_tenant_key', 'kek_id text, kek bytea', 'uuid'),
+           ('add_tenant_key', 'kek_id text, data_key bytea, wrapped bytea', 'uuid'),
+           ('unlock_key', 'key_id uuid, data_key bytea', 'void'),
+           ('wrapped_keys', '',
+            'TABLE(key_id uuid, kek_id text, state text, wrapped bytea)'),
+           ('reencrypt_batch', 'max_rows integer DEFAULT 100',
+            'TABLE(done integer, skipped integer, quarantined integer)'),
+           ('rewrap_keys',
+            'old_kek_id text, old_kek bytea, new_kek_id text, new_kek bytea, '
+            'max_keys integer DEFAULT 1000', 'integer'),
+           ('retire_key', 'key_id uuid', 'void'),
+           ('destroy_key', 'key_id uuid, confirm text', 'void')
   $$,
   'the callable functions have these parameters and results');
 select is_empty(

@@ -31,10 +31,12 @@ select is_empty(
 select functions_are(
   'integrations',
   array[
-    'create_instance', 'create_tenant_key', 'current_tenant', 'delete_instance',
-    'discard_draft', 'get_credentials', 'put_credentials', 'record_connection',
-    'register_definition', 'rename_instance', 'revoke_credentials', 'set_definition_status',
-    'set_instance_status', 'set_tenant', 'unlock', 'update_config'
+    'add_tenant_key', 'create_instance', 'create_tenant_key', 'current_tenant',
+    'delete_instance', 'destroy_key', 'discard_draft', 'get_credentials', 'put_credentials',
+    'record_connection', 'reencrypt_batch', 'register_definition', 'rename_instance',
+    'retire_key', 'revoke_credentials', 'rewrap_keys', 'set_definition_status',
+    'set_instance_status', 'set_tenant', 'unlock', 'unlock_key', 'update_config',
+    'wrapped_keys'
   ]);
 select functions_are(
   'integrations_private',
@@ -43,9 +45,10 @@ select functions_are(
     'credentials_subkey', 'data_key_check_value', 'decrypt_bytes', 'decrypt_text',
     'encrypt_bytes', 'encrypt_text', 'hmac', 'instance_may_move', 'kek_check_value',
     'list_keys', 'lock_active_key', 'lock_instance', 'move_instance', 'open_credentials',
-    'opened_key', 'parse_credentials', 'random_bytes', 'require_tenant', 'require_usable',
-    'seal_credentials', 'stamp_last_used', 'tg_audit_log__append_only',
-    'tg_integration_definitions__immutable', 'wrapping_passphrase', 'write_audit'
+    'opened_key', 'parse_credentials', 'quarantine_reason', 'random_bytes', 'register_kek',
+    'require_tenant', 'require_usable', 'seal_credentials', 'stamp_last_used',
+    'store_tenant_key', 'tg_audit_log__append_only', 'tg_integration_definitions__immutable',
+    'unwrap_key', 'wrapping_passphrase', 'write_audit'
   ]);
 select is_empty(
   $$

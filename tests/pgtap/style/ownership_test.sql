@@ -35,9 +35,15 @@ select results_eq(
      where p.pronamespace
            in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
        and p.proowner <> 'integrations_owner'::regrole
+     order by 1
   $$,
-  $$ values ('integrations_private.list_keys()', 'integrations_keymaster') $$,
-  'functions belong to integrations_owner, but for one');
+  $$
+    values ('integrations.destroy_key(uuid,text)', 'integrations_keymaster'),
+           ('integrations.retire_key(uuid)', 'integrations_keymaster'),
+           ('integrations.rewrap_keys(text,bytea,text,bytea,integer)', 'integrations_keymaster'),
+           ('integrations_private.list_keys()', 'integrations_keymaster')
+  $$,
+  'functions belong to integrations_owner, but for those that work across tenants');
 select is_empty(
   $$
     select d.classid::regclass, d.objid, d.refobjid::regrole

@@ -47,14 +47,23 @@ select is_empty(
     select kind, object, field, privilege_type, grantee::regrole from granted where is_grantable
   $$,
   'nobody may pass a privilege on');
-select is_empty(
+select set_eq(
   $$
-    select object, field, privilege_type, grantee::regrole
+    select object, field, privilege_type, grantee::regrole::text
       from granted
      where kind in ('relation', 'column')
        and privilege_type <> 'SELECT'
   $$,
-  'nobody may write, truncate, reference, attach a trigger to or maintain a table');
+  $$
+    values ('integrations_private.audit_log', null, 'INSERT', 'integrations_keymaster'),
+           ('integrations_private.key_encryption_keys', null, 'INSERT', 'integrations_keymaster'),
+           ('integrations_private.tenant_keys', 'kek_id', 'UPDATE', 'integrations_keymaster'),
+           ('integrations_private.tenant_keys', 'state', 'UPDATE', 'integrations_keymaster'),
+           ('integrations_private.tenant_keys', 'updated_at', 'UPDATE', 'integrations_keymaster'),
+           ('integrations_private.tenant_keys', 'wrapped', 'UPDATE', 'integrations_keymaster')
+  $$,
+  'nobody may write, truncate, reference, attach a trigger to or maintain a table, but for '
+    || 'key maintenance');
 select is_empty(
   $$
     select g.grantee::regrole
@@ -103,6 +112,9 @@ select set_eq(
            ('integrations.instance_overview', 'svc_integration', 'SELECT'),
            ('integrations.audit_trail', 'integrations_auditor', 'SELECT'),
            ('integrations.key_overview', 'integrations_admin', 'SELECT'),
+           ('integrations_private.audit_log', 'integrations_keymaster', 'INSERT'),
+           ('integrations_private.key_encryption_keys', 'integrations_keymaster', 'INSERT'),
+           ('integrations_private.key_encryption_keys', 'integrations_keymaster', 'SELECT'),
            ('integrations_private.tenant_keys', 'integrations_keymaster', 'SELECT')
   $$,
   'privileges on whole tables and views');
@@ -131,7 +143,9 @@ select set_eq(
       ('integrations.integration_instances', 'integrations_keymaster',
        'credentials_expire_at credentials_key_id credentials_version id status tenant_id'),
       ('integrations_private.audit_log', 'integrations_auditor',
-       'actor application at detail event id instance_id session_actor tenant_id')
+       'actor application at detail event id instance_id session_actor tenant_id'),
+      ('integrations_private.tenant_keys', 'integrations_keymaster',
+       'kek_id state updated_at wrapped')
   $$,
   'privileges on columns');
 select set_eq(
@@ -164,6 +178,13 @@ select set_eq(
       ('integrations.revoke_credentials(uuid)', 'svc_integration'),
       ('integrations.record_connection(uuid,boolean,text)', 'svc_integration'),
       ('integrations.create_tenant_key(text,bytea)', 'integrations_admin svc_integration'),
+      ('integrations.add_tenant_key(text,bytea,bytea)', 'svc_integration'),
+      ('integrations.unlock_key(uuid,bytea)', 'svc_integration'),
+      ('integrations.wrapped_keys()', 'svc_integration'),
+      ('integrations.reencrypt_batch(integer)', 'svc_integration'),
+      ('integrations.rewrap_keys(text,bytea,text,bytea,integer)', 'integrations_admin'),
+      ('integrations.retire_key(uuid)', 'integrations_admin'),
+      ('integrations.destroy_key(uuid,text)', 'integrations_admin'),
       ('integrations_private.check_kek(text,bytea)', 'integrations_keymaster'),
       ('integrations_private.data_key_check_value(uuid,bytea)', 'integrations_keymaster'),
       ('integrations_private.decrypt_bytes(bytea,text)', 'integrations_keymaster'),
@@ -174,6 +195,9 @@ select set_eq(
       ('integrations_private.kek_check_value(text,bytea)', 'integrations_keymaster'),
       ('integrations_private.list_keys()', 'integrations_admin'),
       ('integrations_private.random_bytes(integer)', 'integrations_keymaster'),
+      ('integrations_private.register_kek(text,bytea)', 'integrations_keymaster'),
+      ('integrations_private.unwrap_key(uuid,uuid,bytea,bytea,bytea)', 'integrations_keymaster'),
+      ('integrations_private.write_audit(uuid,uuid,text,jsonb)', 'integrations_keymaster'),
       ('integrations_private.wrapping_passphrase(uuid,uuid,bytea)', 'integrations_keymaster')
   $$,
   'privileges on functions');

@@ -20,7 +20,7 @@ select results_eq(
   $$,
   $$
     values ('kek_id', 'text', true, null),
-           ('check_value', 'bytea', true, null),
+           ('check_value', 'bytea', false, null),
            ('created_at', 'timestamp with time zone', true, 'now()')
   $$,
   'its columns are in this order, of these types, with these defaults'
@@ -58,11 +58,16 @@ from (
   values ('a null name', null, tests.kek(), '23502'),
          ('a blank name', ' ', tests.kek(), '23514'),
          ('a name of 201 characters', pg_catalog.repeat('k', 201), tests.kek(), '23514'),
-         ('a null check value', 'kek-1', null, '23502'),
          ('half a check value', 'kek-1', pg_catalog.substr(tests.kek(), 1, 16), '23514')
 ) as v (what, kek_id, check_value, sqlstate);
-select is_empty(
-  'select kek_id from integrations_private.key_encryption_keys', 'none of these is there');
+select lives_ok(
+  $$
+    insert into integrations_private.key_encryption_keys (kek_id, check_value)
+    values ('kms', null)
+  $$,
+  'the table takes the name of a KEK without a check value');
+select results_eq(
+  'select kek_id from integrations_private.key_encryption_keys', array['kms'], 'and only that');
 
 select * from finish();
 rollback;

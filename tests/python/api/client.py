@@ -127,6 +127,53 @@ class Client:
     def unlock(self, kek_id: str | None, kek: bytes | None) -> int:
         return self.call("unlock", kek_id=kek_id, kek=kek)  # type: ignore[no-any-return]
 
+    def unlock_key(self, key_id: UUID | None, data_key: bytes | None) -> None:
+        self.call("unlock_key", key_id=key_id, data_key=data_key)
+
+    def add_tenant_key(
+        self, kek_id: str | None, data_key: bytes | None, wrapped: bytes | None
+    ) -> UUID:
+        return self.call(  # type: ignore[no-any-return]
+            "add_tenant_key", kek_id=kek_id, data_key=data_key, wrapped=wrapped
+        )
+
+    def wrapped_keys(self) -> list[tuple[UUID, str, str, bytes]]:
+        """Gives id, KEK, state and wrapped bytes of each key, the newest first."""
+        return self.rows("select key_id, kek_id, state, wrapped from integrations.wrapped_keys()")
+
+    def reencrypt_batch(self, max_rows: int | None = 100) -> tuple[int, int, int]:
+        """Gives how many rows were moved, skipped and quarantined."""
+        [counts] = self.rows(
+            "select done, skipped, quarantined"
+            " from integrations.reencrypt_batch(max_rows => %s::integer)",
+            max_rows,
+        )
+        done, skipped, quarantined = counts
+        return done, skipped, quarantined
+
+    def rewrap_keys(
+        self,
+        old_kek_id: str | None,
+        old_kek: bytes | None,
+        new_kek_id: str | None,
+        new_kek: bytes | None,
+        max_keys: int | None = 1000,
+    ) -> int:
+        return self.call(  # type: ignore[no-any-return]
+            "rewrap_keys",
+            old_kek_id=old_kek_id,
+            old_kek=old_kek,
+            new_kek_id=new_kek_id,
+            new_kek=new_kek,
+            max_keys=max_keys,
+        )
+
+    def retire_key(self, key_id: UUID | None) -> None:
+        self.call("retire_key", key_id=key_id)
+
+    def destroy_key(self, key_id: UUID | None, confirm: str | None) -> None:
+        self.call("destroy_key", key_id=key_id, confirm=confirm)
+
     def put_credentials(
         self, instance_id: UUID | None, credentials: str | None, expected_version: int | None = None
     ) -> int:

@@ -33,6 +33,13 @@ FUNCTIONS = {
     "revoke_credentials(uuid)": {SVC},
     "record_connection(uuid, boolean, text)": {SVC},
     "create_tenant_key(text, bytea)": {SVC, ADMIN},
+    "add_tenant_key(text, bytea, bytea)": {SVC},
+    "unlock_key(uuid, bytea)": {SVC},
+    "wrapped_keys()": {SVC},
+    "reencrypt_batch(integer)": {SVC},
+    "rewrap_keys(text, bytea, text, bytea, integer)": {ADMIN},
+    "retire_key(uuid)": {ADMIN},
+    "destroy_key(uuid, text)": {ADMIN},
 }
 VIEWS = {
     "instance_overview": {TENANT, SVC, AUDITOR},

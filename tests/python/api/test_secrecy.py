@@ -126,6 +126,10 @@ def story(world: World, svc: Client, instance_id: UUID, secret: str) -> Iterator
     yield "22023", lambda: svc.unlock(kek_id, kek + b"\0")
     yield "IN303", lambda: svc.unlock(kek_id, kek[::-1])
     yield "IN303", lambda: svc.create_tenant_key(kek_id, kek[::-1])
+    yield None, lambda: (unlock(), svc.reencrypt_batch())
+    yield None, svc.wrapped_keys
+    yield "22023", lambda: (unlock(), svc.reencrypt_batch(0))
+    yield "IN302", svc.reencrypt_batch
     yield None, lambda: svc.create_tenant_key(f"kek {uuid4()}", kek)
     yield "IN302", put()
     yield None, lambda: svc.revoke_credentials(instance_id)
@@ -133,25 +137,55 @@ def story(world: World, svc: Client, instance_id: UUID, secret: str) -> Iterator
     yield "IN202", put()
 
 
+def kms_story(world: World, svc: Client, tenant_id: UUID, data_key: bytes) -> Iterator[Step]:
+    """What a service does with a key that it wraps outside."""
+    kms, wrapped = f"kms {uuid4()}", secrets.token_bytes(60)
+
+    def key_id() -> UUID:
+        [(id, *_)] = svc.rows("select * from integrations.wrapped_keys() limit 1")
+        return UUID(str(id))
+
+    yield None, lambda: svc.add_tenant_key(kms, data_key, wrapped)
+    yield None, lambda: svc.unlock_key(key_id(), data_key)
+
+    def rotate() -> None:
+        svc.unlock(world.kek_id, world.kek)
+        svc.unlock_key(key_id(), data_key)
+        assert svc.reencrypt_batch() == (1, 0, 0)
+
+    yield None, rotate
+    yield "22023", lambda: svc.add_tenant_key(kms, data_key, data_key)
+    yield "22023", lambda: svc.add_tenant_key(kms, data_key + b"\0", wrapped)
+    yield "22023", lambda: svc.add_tenant_key(" ", data_key, wrapped)
+    yield "IN303", lambda: svc.add_tenant_key(world.kek_id, data_key, wrapped)
+    yield "IN303", lambda: svc.unlock_key(key_id(), data_key[::-1])
+    yield "IN307", lambda: svc.unlock_key(uuid4(), data_key)
+    yield "22023", lambda: svc.unlock_key(key_id(), data_key[:31])
+    yield "22023", lambda: svc.unlock_key(None, data_key)
+    yield "42501", lambda: svc.rewrap_keys(world.kek_id, data_key, kms, data_key)
+
+
+def admin_story(
+    admin: Client, old: tuple[str, bytes], new: tuple[str, bytes], key_id: UUID
+) -> Iterator[Step]:
+    """What an administrator does with KEKs."""
+    yield "IN303", lambda: admin.rewrap_keys(old[0], old[1][::-1], *new)
+    yield "22023", lambda: admin.rewrap_keys(*old, new[0], new[1] + b"\0")
+    yield "22023", lambda: admin.rewrap_keys(*old, old[0], new[1])
+    yield "22023", lambda: admin.rewrap_keys(*old, *new, 0)
+    yield "IN307", lambda: admin.rewrap_keys(f"kek {uuid4()}", old[1], *new)
+    yield None, lambda: admin.rewrap_keys(*old, *new)
+    yield "IN303", lambda: admin.rewrap_keys(*new, old[0], old[1][::-1])
+    yield "22023", lambda: admin.destroy_key(key_id, "yes")
+    yield None, lambda: admin.destroy_key(key_id, str(key_id))
+    yield "IN307", lambda: admin.retire_key(key_id)
+
+
 def play(
     world: World, svc: Client, sieve: Sieve, tenant_id: UUID, instance_id: UUID, secret: str
 ) -> None:
     """Runs the story and hears what the client, and in the meantime monitoring, are told."""
-    sieve.listen(svc)
-    monitored = "select query from pg_stat_activity where pid = %s"
-    for expected, step in story(world, svc, instance_id, secret):
-        answer = None
-        try:
-            with svc.within(tenant_id):
-                try:
-                    step()
-                finally:
-                    pid = svc.conn.info.backend_pid
-                    sieve.heard.append(str(world.superuser.value(monitored, pid)))
-        except psycopg.Error as error:
-            sieve.hear(error.diag)
-            answer = error.sqlstate
-        assert answer == expected
+    play_steps(world, svc, sieve, tenant_id, story(world, svc, instance_id, secret))
     assert any("put_credentials" in text for text in sieve.heard)
 
 
@@ -166,6 +200,27 @@ def with_settings(world: World, login: Login, role: str, **settings: str) -> Cli
             )
         )
     return world.log_in(conninfo)
+
+
+def play_steps(
+    world: World, client: Client, sieve: Sieve, tenant_id: UUID, steps: Iterator[Step]
+) -> None:
+    """Runs steps, each in a transaction, and hears what the client and monitoring are told."""
+    sieve.listen(client)
+    monitored = "select query from pg_stat_activity where pid = %s"
+    for expected, step in steps:
+        answer = None
+        try:
+            with client.within(tenant_id):
+                try:
+                    step()
+                finally:
+                    pid = client.conn.info.backend_pid
+                    sieve.heard.append(str(world.superuser.value(monitored, pid)))
+        except psycopg.Error as error:
+            sieve.hear(error.diag)
+            answer = error.sqlstate
+        assert answer == expected
 
 
 SETTINGS: dict[str, dict[str, str]] = {
@@ -195,6 +250,44 @@ def test_nothing_tells_a_secret(world: World, login: Login, log: Log, settings: 
     assert sieve.in_heard() == set()
     text = log.text()
     assert str(instance_id) in text, "the log was not read"
+    assert sieve.found_in(text) == set()
+    audit = "select * from integrations_private.audit_log where tenant_id = %s"
+    assert sieve.found_in(str(world.superuser.rows(audit, tenant_id))) == set()
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_no_rotation_tells_a_key(world: World, login: Login, log: Log, settings: str) -> None:
+    """Data keys that the service brings, and KEKs that an administrator changes."""
+    old, new = [(f"kek {uuid4()}", secrets.token_bytes(32)) for _ in range(2)]
+    tenant_id, instance_id = world.new_stored()
+    data_key = secrets.token_bytes(32)
+    sieve = Sieve(
+        keys_of(world, tenant_id, instance_id)
+        | {"brought key": data_key, "KEK": world.kek, "old KEK": old[1], "new KEK": new[1]}
+    )
+    svc = with_settings(world, login, "svc_integration", **SETTINGS[settings])
+    admin = with_settings(world, login, "integrations_admin", **SETTINGS[settings])
+    play_steps(world, svc, sieve, tenant_id, kms_story(world, svc, tenant_id, data_key))
+    row = world.instance(instance_id)
+    identity = (tenant_id, instance_id, row.credentials_key_id, row.credentials_version)
+    sieve.needles |= {
+        "brought encryption key": derived("enc", data_key, *identity),
+        "brought MAC key": derived("mac", data_key, *identity),
+    }
+    with svc.within(tenant_id):
+        key_id = svc.create_tenant_key(*old)
+    sieve.needles |= {
+        "old wrapping key": derived("wrap", old[1], tenant_id, key_id),
+        "new wrapping key": derived("wrap", new[1], tenant_id, key_id),
+    }
+    with svc.unlocked(tenant_id, *old):
+        ring: str = svc.value("select current_setting('integrations.keyring')")
+    sieve.needles["rewrapped key"] = bytes.fromhex(ring[-64:])
+    play_steps(world, admin, sieve, tenant_id, admin_story(admin, old, new, key_id))
+    assert any("rewrap_keys" in text for text in sieve.heard)
+    assert sieve.in_heard() == set()
+    text = log.text()
+    assert str(key_id) in text, "the log was not read"
     assert sieve.found_in(text) == set()
     audit = "select * from integrations_private.audit_log where tenant_id = %s"
     assert sieve.found_in(str(world.superuser.rows(audit, tenant_id))) == set()

@@ -15,9 +15,15 @@ select 'grants/' || r, format('revoke %s %s on %s from %s', p, '(' || quote_iden
 union all
 select distinct 'grants/' || r, format('grant %s on %s to %s', more, t, r) from g,
   unnest(array['insert', 'update', 'delete', 'truncate', 'references', 'trigger']) as more
+ where not has_table_privilege(r, t, more)
 union all
 select distinct 'grants/' || r, format('grant select on integrations_private.key_encryption_keys to %s', r)
-  from g
+  from g where not has_table_privilege(r, 'integrations_private.key_encryption_keys', 'select')
+union all
+select 'grants/' || r, format('grant update (%I) on %s to %s', col, t, r)
+  from (select distinct g.r, g.t, a.attname as col from g join pg_attribute as a
+          on a.attrelid = g.t and a.attnum > 0 and not a.attisdropped) as c
+ where not has_column_privilege(r, t, col, 'update')
 union all
 select distinct 'grants/' || r, format('grant select (credentials) on %s to %s', t, r)
   from g where t = 'integrations.integration_instances'::regclass

@@ -1,0 +1,150 @@
+-- Deploy integrations:functions/reencrypt_batch to pg
+-- requires: functions/lock_active_key
+-- requires: functions/opened_key
+-- requires: functions/open_credentials
+-- requires: functions/seal_credentials
+-- requires: functions/move_instance
+-- requires: functions/quarantine_reason
+-- requires: functions/write_audit
+-- requires: functions/require_tenant
+-- requires: policies/integration_instances
+
+begin;
+set local search_path = pg_catalog, pg_temp;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+-- Loads PL/pgSQL: an ordinary deployer may only name a setting that the session knows.
+do $load$ begin end $load$;
+
+-- Small batches that commit one by one, resumable because the state is in the rows. A row that
+-- another transaction holds is skipped for this time; one that cannot be decrypted is put into
+-- quarantine, so that it stops neither this batch nor every later one. credentials_version stays:
+-- nobody wrote other credentials.
+create function integrations.reencrypt_batch(max_rows integer default 100)
+returns table (
+  done integer,
+  skipped integer,
+  quarantined integer
+)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+set plpgsql.print_strict_params = off
+set debug_print_plan = off
+set debug_print_parse = off
+set debug_print_rewritten = off
+as $function$
+declare
+  v_tenant_id constant uuid := integrations_private.require_tenant();
+  v_active integrations_private.tenant_keys;
+  v_active_key bytea;
+  v_former_key bytea;
+  v_instance integrations.integration_instances;
+  v_key record;
+  v_credentials text;
+  v_envelope jsonb;
+  v_wanted integer;
+begin
+  if max_rows is null or max_rows < 1 then
+    raise exception 'max_rows must be at least 1' using errcode = '22023';
+  end if;
+
+  v_active := integrations_private.lock_active_key(v_tenant_id);
+  v_active_key := integrations_private.opened_key(
+    v_tenant_id, v_active.id, v_active.state, v_active.check_value);
+
+  select pg_catalog.count(*) into v_wanted
+    from (
+      select
+        from integrations.integration_instances as i
+       where i.tenant_id = v_tenant_id
+         and i.credentials_key_id <> v_active.id
+         and not (i.status = 'error'
+                  and i.status_reason is not distinct from integrations_private.quarantine_reason())
+       limit max_rows
+    ) as w;
+
+  done := 0;
+  quarantined := 0;
+
+  for v_instance in
+    select i.*
+      from integrations.integration_instances as i
+     where i.tenant_id = v_tenant_id
+       and i.credentials_key_id <> v_active.id
+       and not (i.status = 'error'
+                and i.status_reason is not distinct from integrations_private.quarantine_reason())
+     order by i.id
+     limit max_rows
+       for no key update skip locked
+  loop
+    select k.state, k.check_value into v_key
+      from integrations_private.tenant_keys as k
+     where k.tenant_id = v_tenant_id
+       and k.id = v_instance.credentials_key_id;
+
+    begin
+      v_former_key := integrations_private.opened_key(
+        v_tenant_id, v_instance.credentials_key_id, v_key.state, v_key.check_value);
+      v_credentials := integrations_private.open_credentials(
+        v_tenant_id, v_instance.id, v_instance.credentials_key_id, v_instance.credentials_version,
+        v_former_key, v_instance.credentials);
+      v_envelope := integrations_private.seal_credentials(
+        v_tenant_id, v_instance.id, v_active.id, v_instance.credentials_version, v_active_key,
+        v_credentials);
+
+      update integrations.integration_instances as i
+         set credentials = v_envelope
+       where i.tenant_id = v_tenant_id
+         and i.id = v_instance.id;
+
+      done := done + 1;
+    exception when sqlstate 'IN304' or sqlstate 'IN307' then
+      if v_instance.status = 'error' then
+        update integrations.integration_instances as i
+           set status_reason = integrations_private.quarantine_reason()
+         where i.tenant_id = v_tenant_id
+           and i.id = v_instance.id;
+      else
+        perform integrations_private.move_instance(
+          v_instance, 'error', integrations_private.quarantine_reason());
+      end if;
+
+      perform integrations_private.write_audit(
+        v_tenant_id, v_instance.id, 'credentials_quarantined',
+        pg_catalog.jsonb_build_object(
+          'version', v_instance.credentials_version, 'key', v_instance.credentials_key_id));
+
+      quarantined := quarantined + 1;
+    end;
+  end loop;
+
+  if done > 0 then
+    perform integrations_private.write_audit(
+      v_tenant_id, null, 'credentials_reencrypted',
+      pg_catalog.jsonb_build_object('key', v_active.id, 'count', done));
+  end if;
+
+  -- Rows may have come or gone between the two queries.
+  skipped := greatest(v_wanted - done - quarantined, 0);
+  return next;
+end;
+$function$;
+
+alter function integrations.reencrypt_batch(integer) owner to integrations_owner;
+
+comment on function integrations.reencrypt_batch(integer) is
+$$Moves up to max_rows credentials of the transaction's tenant from former keys to the active one,
+all of them unlocked in this transaction, and returns one row: how many it moved, how many it
+skipped because another transaction held them, and how many it put into quarantine (status error)
+because they cannot be decrypted. Call it, in a transaction each, until it returns three zeros.
+Callable by svc_integration. Errors: 22023 max_rows, IN001 no tenant, IN302 a key is locked, IN303
+wrong key, IN307 no active key.$$;
+
+revoke all on function integrations.reencrypt_batch(integer) from public;
+grant execute on function integrations.reencrypt_batch(integer) to svc_integration;
+
+commit;
