@@ -34,14 +34,19 @@ begin
          and k.version = 1
          for no key update;
 
-      update integrations_private.tenant_keys as k
-         set state = 'decrypt_only', updated_at = v_now
-       where k.tenant_id = store_tenant_key.tenant_id
-         and k.state = 'active';
+      -- Who does not hold the first key may only try to be the first: with more than that in hand,
+      -- two callers could wait for each other.
+      v_version := 1;
+      if found then
+        update integrations_private.tenant_keys as k
+           set state = 'decrypt_only', updated_at = v_now
+         where k.tenant_id = store_tenant_key.tenant_id
+           and k.state = 'active';
 
-      select coalesce(pg_catalog.max(k.version), 0) + 1 into v_version
-        from integrations_private.tenant_keys as k
-       where k.tenant_id = store_tenant_key.tenant_id;
+        select coalesce(pg_catalog.max(k.version), 0) + 1 into v_version
+          from integrations_private.tenant_keys as k
+         where k.tenant_id = store_tenant_key.tenant_id;
+      end if;
 
       insert into integrations_private.tenant_keys
         (tenant_id, id, version, kek_id, wrapped, check_value)

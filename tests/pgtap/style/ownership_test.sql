@@ -35,7 +35,7 @@ select results_eq(
      where p.pronamespace
            in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
        and p.proowner <> 'integrations_owner'::regrole
-     order by 1
+     order by p.oid::regprocedure::text collate "C"
   $$,
   $$
     values ('integrations.destroy_key(uuid,text)', 'integrations_keymaster'),

@@ -75,7 +75,7 @@ def test_of_two_writers_with_the_same_version_one_wins(
     assert world.instance(instance_id).credentials_version == 2
 
 
-@pytest.mark.parametrize("round", range(3))
+@pytest.mark.parametrize("round", range(10))
 def test_eight_first_keys_at_once(world: World, pool: Pool, round: int) -> None:
     tenant_id = uuid4()
     clients = [world.client("svc_integration") for _ in range(8)]
