@@ -11,7 +11,9 @@ set local statement_timeout = '60s';
 do $load$ begin end $load$;
 
 -- Ids only, because it sees all tenants; whoever claims one sets its tenant first. The two halves
--- have an index each, and what has failed for good is in neither: it costs nothing any more.
+-- have an index each, and what has failed for good is in neither: it costs nothing any more. What
+-- belongs to a row is looked up in a scalar sub-select, because the plan of a join, made before the
+-- limit and the time are known, may read a whole table for a few rows.
 create function integrations.list_refresh_due(max_rows integer default 100)
 returns table (
   tenant_id uuid,
@@ -37,35 +39,40 @@ begin
   end if;
 
   return query
-    select d.tenant_id, d.id, d.credentials_expire_at
+    select d.tenant_id, d.id, d.expire_at
       from (
-        (select i.tenant_id, i.id, i.credentials_expire_at
+        (select i.tenant_id, i.id, i.credentials_expire_at as expire_at
            from integrations.integration_instances as i
           where i.status = 'active'
             and i.credentials_expire_at <= v_due
-            and not exists (
-              select
+            and (
+              select l.leased_until > v_now
+                     or (l.retry_at > v_now and l.credentials_version = i.credentials_version)
                 from integrations_private.refresh_leases as l
                where l.tenant_id = i.tenant_id
                  and l.instance_id = i.id
-                 and (l.leased_until > v_now
-                      or (l.retry_at > v_now and l.credentials_version = i.credentials_version)))
+            ) is not true
           order by i.credentials_expire_at
           limit list_refresh_due.max_rows)
         union all
-        (select i.tenant_id, i.id, i.credentials_expire_at
-           from integrations_private.refresh_leases as l
-                join integrations.integration_instances as i
-                  on i.tenant_id = l.tenant_id and i.id = l.instance_id
-          where l.retry_at <= v_now
-            and (l.leased_until <= v_now) is not false
-            and l.credentials_version = i.credentials_version
-            and i.status = 'error'
-            and i.credentials_expire_at <= v_due
-          order by i.credentials_expire_at
+        (select r.tenant_id, r.instance_id, r.expire_at
+           from (
+             select l.tenant_id, l.instance_id,
+                    (select i.credentials_expire_at
+                       from integrations.integration_instances as i
+                      where i.tenant_id = l.tenant_id
+                        and i.id = l.instance_id
+                        and i.status = 'error'
+                        and i.credentials_version = l.credentials_version) as expire_at
+               from integrations_private.refresh_leases as l
+              where l.retry_at <= v_now
+                and (l.leased_until <= v_now) is not false
+           ) as r
+          where r.expire_at <= v_due
+          order by r.expire_at
           limit list_refresh_due.max_rows)
       ) as d
-     order by d.credentials_expire_at
+     order by d.expire_at
      limit list_refresh_due.max_rows;
 end;
 $function$;

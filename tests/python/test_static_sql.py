@@ -269,8 +269,7 @@ def forbidden(project: Path) -> Findings:
     """Words that hide a mistake, and whatever only one of psql, Sqitch and our deployer knows."""
     for file, text in _sql_files(project, *KINDS):
         code = _masked(text)
-        # A foreign key may say what goes with what it refers to; nothing else drops what it does not
-        # name.
+        # A foreign key may say so of its own rows; nothing else drops what it does not name.
         yield from _search(file, code, r"(?<!\bon delete )\bcascade\b", "cascade")
         yield from _search(file, code, r"\bif\s+(not\s+)?exists\s+[a-z_\"]", "if exists")
         yield from _search(
