@@ -393,9 +393,9 @@ def test_a_failure_is_seen_backs_off_and_is_tried_again(world: World) -> None:
     assert world.events(tenant_id)[-2:] == ["status_changed", "refresh_failed"]
     assert world.read(tenant_id, instance_id) == json.loads(DUE), "reads go on"
     assert due_of(world, tenant_id) == [], "it backs off"
-    shift(world, instance_id, timedelta(minutes=4, seconds=50))
+    shift(world, instance_id, timedelta(minutes=4))
     assert due_of(world, tenant_id) == [], "five minutes, if nothing else is said"
-    shift(world, instance_id, timedelta(seconds=10))
+    shift(world, instance_id, timedelta(minutes=1))
     assert due_of(world, tenant_id) == [instance_id]
     lease = claim(world, tenant_id, instance_id)
     assert due_of(world, tenant_id) == [], "it is leased"
@@ -416,7 +416,7 @@ def test_a_retry_is_not_lost_when_its_worker_dies(world: World) -> None:
 
 def test_failures_double_the_wait_up_to_a_day_and_end(world: World) -> None:
     tenant_id, instance_id = world.new_stored(DUE)
-    waits = []
+    waits: list[int] = []
     while instance_id not in due_of(world, tenant_id) or len(waits) < 20:
         lease = claim(world, tenant_id, instance_id)
         before = datetime.now(UTC)
@@ -438,9 +438,10 @@ def test_failures_double_the_wait_up_to_a_day_and_end(world: World) -> None:
 def test_a_wait_of_more_than_a_day_is_kept(world: World) -> None:
     tenant_id, instance_id = world.new_stored(DUE)
     for _ in range(3):
-        fail(world, tenant_id, claim(world, tenant_id, instance_id), retry_after=timedelta(days=9))
-        wait = lease_of(world, instance_id).retry_at - datetime.now(UTC)
-        assert timedelta(days=9) - wait < timedelta(minutes=1)
+        lease, before = claim(world, tenant_id, instance_id), datetime.now(UTC)
+        fail(world, tenant_id, lease, retry_after=timedelta(days=9))
+        begun = lease_of(world, instance_id).retry_at - timedelta(days=9)
+        assert before <= begun <= datetime.now(UTC)
 
 
 def test_new_credentials_end_the_count_of_failures(world: World) -> None:
@@ -687,7 +688,7 @@ STATES = ["active", "pending", "error", "disabled", "revoked", "quarantined"]
     rows=st.lists(
         st.tuples(
             st.sampled_from(STATES),
-            st.sampled_from([-3600, 0, 290, 310, 3600, None]),
+            st.sampled_from([-3600, 0, 290, 900, None]),
             st.sampled_from(["none", "live", "expired", "backing off", "due again", "given up"]),
         ),
         min_size=1,
@@ -864,7 +865,7 @@ def run_workers(
 ) -> int:
     """Lets workers run until all is refreshed, each starting anew when it dies; counts deaths."""
     deaths = [0] * count
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     finished = threading.Event()
 
     def work(number: int) -> None:
