@@ -40,7 +40,7 @@ def live(world: World) -> None:
         assert svc.get_credentials(instance_id) == READ
         svc.fail_refresh(svc.claim_refresh(instance_id), "refused")
         assert svc.complete_refresh(svc.claim_refresh(instance_id), STORED, 1) == 2
-        svc.list_refresh_due(1)
+        svc.rows("select tenant_id, instance_id from integrations.list_refresh_due(1)")
         svc.create_tenant_key(world.kek_id, world.kek)
         assert svc.unlock(world.kek_id, world.kek) == 2
         assert svc.get_credentials(instance_id) == READ
