@@ -987,7 +987,8 @@ def test_fifty_workers_that_die_lose_nothing(
             while not stop.wait(0.05):
                 killed += conn.execute(
                     "select pg_terminate_backend(pid) from pg_stat_activity"
-                    " where application_name = 'refresh worker' order by random() limit 1"
+                    " where application_name = 'refresh worker' and datname = current_database()"
+                    " order by random() limit 1"
                 ).rowcount
         return killed
 
