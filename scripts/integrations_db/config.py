@@ -1,7 +1,10 @@
 """Reads ``sqitch.conf`` and finds the database that a command means.
 
-The file format is the one Sqitch reads (Perl's ``Config::GitLike``): git's, but with underscores in
-names. Git's own libraries refuse those, hence a reader of our own.
+The file format is the one Sqitch reads (Perl's ``Config::GitLike``, as ``App::Sqitch::Config`` sets
+it up): git's, but with almost any character in names. Git's own libraries refuse those, hence a
+reader of our own. It differs on purpose in two things: of several values in one file the last one
+counts, where Sqitch stops with "Multiple values"; a file that cannot be read is an error, where
+Sqitch goes on without it.
 """
 
 from __future__ import annotations
