@@ -155,6 +155,7 @@ def _settings(text: str, file: str) -> Iterator[_Setting]:
         text = text.replace("\r\n", "\n")
     elif "\n" not in text:
         text = text.replace("\r", "\n")
+    text = text.rstrip("\n") + "\n"
     section = None
     position = _BLANK.match(text).end()  # type: ignore[union-attr]  # it matches always
 

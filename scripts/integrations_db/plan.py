@@ -355,8 +355,9 @@ class _Parser:
     def __init__(self, text: str, file: str) -> None:
         self.file = file
         *lines, last = text.split("\n")
-        # A CR belongs to the end of a line only if a LF follows.
-        self.lines = enumerate([*(line.removesuffix("\r") for line in lines), last], start=1)
+        # A CR belongs to the end of a line only if a LF follows, and a last 0 is nothing to Perl.
+        lines = [*(line.removesuffix("\r") for line in lines), "" if last == "0" else last]
+        self.lines = enumerate(lines, start=1)
         self.number = 0
         self.pragmas: dict[str, str] = {}
         self.changes: list[Change] = []
