@@ -380,6 +380,8 @@ class _Parser:
                 # Sqitch takes a comment without words, or of "0", for a blank line.
                 yield ("#", note) if note not in ("", "0") else None
             elif found := _NOTE.search(shadow):
+                if found.start() == 0:
+                    self.fail('nothing follows the "#": write a comment, or leave the line blank')
                 yield line[: found.start()], _note(line[found.start("note") :])
             else:
                 yield line[: len(shadow.rstrip(" \t"))], ""
