@@ -17,7 +17,18 @@ from small_project import command, environment
 
 from .story import Connection, Story, whole
 
-__all__ = ["Storm", "alone", "kill", "start", "storm", "wait_for"]
+__all__ = [
+    "SECRET",
+    "Storm",
+    "alone",
+    "ended",
+    "kill",
+    "refused",
+    "sleeps",
+    "start",
+    "storm",
+    "wait_for",
+]
 
 
 def start(folder: Path, arguments: list[str], **env: str) -> subprocess.Popen[str]:
@@ -153,3 +164,32 @@ def _one(
         seen.signals[number.name] += 1
     seen.trace.append(f"{arguments[3]} {number.name} {phase} {early=} -> {process.returncode}")
     return whole(conn, story)
+
+
+def sleeps(conn: Connection) -> bool:
+    """Tells whether a script sleeps in this database."""
+    query = "select from pg_stat_activity where query ~* '^select pg_sleep' and state = 'active'"
+    return bool(conn.execute(f"{query} and datname = current_database()").rowcount)
+
+
+def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """Waits until a started command has ended, and returns what it said."""
+    out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def refused(done: subprocess.CompletedProcess[str], code: int, *sentences: str) -> None:
+    """Checks how a command failed: its exit code, what it says, and that it says it to people.
+
+    Raises:
+        AssertionError: it ended otherwise, lacks a sentence, or shows a traceback or a secret.
+    """
+    text = done.stdout + done.stderr
+    assert done.returncode == code, text
+    for sentence in sentences:
+        assert sentence in done.stderr, text
+    assert "Traceback" not in text, text
+    assert SECRET not in text, "a password is shown"
+
+
+SECRET = "tops3cret-never-shown"  # noqa: S105  # a password that nobody asks for

@@ -61,7 +61,9 @@ def _pause(phase: str) -> str:
     return f"select set_config('application_name', 'in {phase}', true), pg_sleep({PAUSE});\n"
 
 
-def _change(deploy: str, revert: str, verify: str, own: bool = True, **more: Any) -> Sql:
+def _change(
+    deploy: str, revert: str, verify: str, own: bool = True, number: int = 0, **more: Any
+) -> Sql:
     """Makes a change.
 
     Args:
@@ -69,11 +71,12 @@ def _change(deploy: str, revert: str, verify: str, own: bool = True, **more: Any
         revert: likewise.
         verify: a query that fails when the change is not there.
         own: whether the scripts have a BEGIN and COMMIT of their own.
+        number: what $N stands for.
         more: of ``Sql``.
     """
 
     def script(body: str, phase: str, end: str) -> str:
-        first, _, rest = body.strip().partition("\n")
+        first, _, rest = body.replace("$N", str(number)).partition("\n")
         text = f"{first}\n{_pause(phase)}{rest}\n"
         return f"BEGIN;\n{text}{end};\n" if own else text
 
@@ -112,34 +115,36 @@ def thirty() -> Mapping[str, Sql]:
         name = f"t{number}"
         own = number % 3 != 0
         changes[name] = _change(
-            f"create table story.{name} (id int primary key, mood story.mood default 'ok');\n"
-            f"comment on table story.{name} is 'table {number}';\n"
-            f"create index {name}_mood on story.{name} (mood);",
-            f"drop index story.{name}_mood;\ndrop table story.{name};",
-            f"select id, mood from story.{name} where false;",
+            "create table story.t$N (id int primary key, mood story.mood default 'ok');\n"
+            "comment on table story.t$N is 'table $N';\n"
+            "create index t$N_mood on story.t$N (mood);",
+            "drop index story.t$N_mood;\ndrop table story.t$N;",
+            "select id, mood from story.t$N where false;",
             own,
+            number,
             requires=(previous,),
         )
         changes[f"{name}_rows"] = _change(
-            f"insert into story.{name} select i, 'sad' from generate_series(1, {number}) as i;\n"
-            f"update story.{name} set mood = 'ok' where id > 1;",
-            f"delete from story.{name} where id > 1;\ndelete from story.{name};",
-            f"select 1 / (count(*) = {number})::int from story.{name};",
+            "insert into story.t$N select i, 'sad' from generate_series(1, $N) as i;\n"
+            "update story.t$N set mood = 'ok' where id > 1;",
+            "delete from story.t$N where id > 1;\ndelete from story.t$N;",
+            "select 1 / (count(*) = $N)::int from story.t$N;",
             not own,
+            number,
             requires=("mood", name),
             tags=(f"v1.{number}",) if number % 4 == 0 else (),
         )
         previous = name
     for number in range(1, 9):
         changes[f"part{number}"] = _change(
-            f"create view story.v{number} as select id from story.t{number};\n"
-            f"do $$ begin\n  execute 'alter table story.t{number} add note text';\nend $$;\n"
-            f"update story.t{number} set note = 'n' || id;\n"
-            f"alter table story.t{number} add constraint t{number}_note check (note <> '');",
-            f"alter table story.t{number} drop note;\ndrop view story.v{number};",
-            f"select 1 / count(*) from story.v{number} join story.t{number} using (id)"
-            " where note <> '';",
-            own=number % 2 == 0,
+            "create view story.v$N as select id from story.t$N;\n"
+            "do $$ begin\n  execute 'alter table story.t$N add note text';\nend $$;\n"
+            "update story.t$N set note = 'n' || id;\n"
+            "alter table story.t$N add constraint t$N_note check (note <> '');",
+            "alter table story.t$N drop note;\ndrop view story.v$N;",
+            "select 1 / count(*) from story.v$N join story.t$N using (id) where note <> '';",
+            number % 2 == 0,
+            number,
             note=f"Part {number}",
         )
     changes["end"] = _change(

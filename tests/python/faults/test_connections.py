@@ -13,15 +13,25 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
-from small_project import Sql, command, environment, rows, run, table
+from small_project import (
+    Sql,
+    command,
+    environment,
+    recorded,
+    run,
+    sqitch,
+    table,
+    tables,
+    write_project,
+)
 
 from integrations_db.cli import main
 from integrations_db.testing import databases
 from integrations_db.testing.servers import Server
 
-from .kills import alone, kill, start, wait_for
+from .kills import SECRET, alone, ended, refused, sleeps, start, wait_for
 from .proxy import When, through
-from .story import Story, tell, whole
+from .story import Story, Violated, tell, whole
 
 pytestmark = pytest.mark.database
 
@@ -84,7 +94,7 @@ def test_a_connection_cut_at_each_request(
             if action == "revert":
                 assert inside("deploy", dsn)[0] == 0
             proxy.moment = (number, when)
-            code, said = inside(*arguments, proxy.dsn)
+            code, said = inside(*arguments, make_conninfo(proxy.dsn, password=SECRET))
             if len(proxy.requests) < number:
                 assert code == 0, said
                 break
@@ -94,6 +104,7 @@ def test_a_connection_cut_at_each_request(
                 and "connection to the server was lost" in said
                 and "run the same command again" in said
                 and "Traceback" not in said
+                and SECRET not in said
             ):
                 wrong.append((code, proxy.requests[number - 1], said))
             with psycopg.connect(dsn, autocommit=True) as conn:
@@ -139,3 +150,115 @@ def test_kill_around_a_commit(small: Story, server: Server, action: str, when: W
                 again = run(small.folder, *arguments, dsn)
                 assert again.returncode == 0, again.stderr
                 assert whole(conn, small) == (2 if action == "deploy" else 0)
+
+
+@pytest.fixture
+def slow(server: Server, tmp_path: Path) -> Story:
+    """A project whose second change takes a while."""
+    script = "begin;\ncreate table slow ();\nselect pg_sleep(1.5);\ncommit;\n"
+    changes = {"a": table("a"), "slow": Sql(script, "drop table slow;"), "c": table("c")}
+    with databases.clone(server.dsn, "template0") as dsn:
+        return tell(tmp_path, dsn, changes)
+
+
+def test_a_session_ended_by_a_dba(slow: Story, empty_database: str) -> None:
+    with psycopg.connect(empty_database, autocommit=True) as conn:
+        process = start(
+            slow.folder, command("deploy", make_conninfo(empty_database, password=SECRET))
+        )
+        wait_for(lambda: sleeps(conn), "the script sleeps")
+        conn.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        refused(ended(process), 1, "connection to the server was lost", "57P01", "status")
+        alone(conn)
+        assert whole(conn, slow) == 1
+        assert run(slow.folder, "deploy", empty_database).returncode == 0
+        assert whole(conn, slow) == 3
+
+
+@pytest.fixture
+def impatient(empty_database: str) -> str:
+    """A database that ends idle sessions after half a second, in a transaction or not."""
+    with psycopg.connect(empty_database, autocommit=True) as conn:
+        for name in ("idle_in_transaction_session_timeout", "idle_session_timeout"):
+            conn.execute(
+                sql.SQL("alter database {} set {} = '500ms'").format(
+                    sql.Identifier(conn.info.dbname), sql.Identifier(name)
+                )
+            )
+    return empty_database
+
+
+def test_impatient_servers_are_no_trouble(slow: Story, impatient: str) -> None:
+    done = run(slow.folder, "deploy", impatient)
+    assert done.returncode == 0, done.stderr
+    with psycopg.connect(impatient, autocommit=True) as conn:
+        assert whole(conn, slow) == 3
+
+
+def test_the_control_on_an_impatient_server(slow: Story, impatient: str) -> None:
+    """Stock Sqitch loses the connection with which it would record the change."""
+    assert sqitch(slow.folder, impatient, "deploy", "--mode", "change", "{target}").returncode
+    with (
+        psycopg.connect(impatient, autocommit=True) as conn,
+        pytest.raises(Violated, match=r"1 changes are recorded; surplus: .*slow"),
+    ):
+        whole(conn, slow)
+
+
+def test_waiting_on_an_impatient_server(slow: Story, impatient: str) -> None:
+    """Who waits for the deployment lock is idle most of the time."""
+    with psycopg.connect(impatient, autocommit=True) as holder:
+        holder.execute("set idle_session_timeout = 0")
+        holder.execute("select pg_advisory_lock(75474063)")
+        process = start(slow.folder, command("deploy", impatient))
+        wait_for(lambda: "waiting" in _line(process), "it says that it waits")
+        time.sleep(2.5)  # long enough for several of its pauses
+        holder.execute("select pg_advisory_unlock_all()")
+        done = ended(process)
+        assert done.returncode == 0, done.stderr
+        assert whole(holder, slow) == 3
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    """Returns the next line of standard error."""
+    assert process.stderr is not None
+    return process.stderr.readline()
+
+
+def test_waiting_for_a_table_on_an_impatient_server(impatient: str, tmp_path: Path) -> None:
+    """Between two attempts the session is idle, too."""
+    write_project(tmp_path, {"a": table("a")})
+    assert run(tmp_path, "deploy", impatient).returncode == 0
+    write_project(tmp_path, {"a": table("a"), "b": Sql("alter table a add x int;")})
+    with psycopg.connect(impatient, options="-c idle_in_transaction_session_timeout=0") as holder:
+        holder.execute("lock table a")
+        done = run(tmp_path, "deploy", "--lock-timeout", "50ms", impatient)
+    refused(done, 5, "55P03")
+    assert recorded(impatient) == ["a"]
+
+
+def test_a_server_that_crashes(cluster: Server, tmp_path: Path) -> None:
+    """Another session is killed in mid-script, so that the server restarts and recovers."""
+    crash = "begin;\ncreate table x ();\ncopy (select 1) to program 'kill -9 $PPID';\ncommit;\n"
+    write_project(tmp_path, {"a": table("a"), "crash": Sql(crash)})
+    with databases.clone(cluster.dsn, "template0") as dsn:
+        # Test servers are allowed to forget their last commits; this one is not.
+        durable = make_conninfo(dsn, password=SECRET, options="-c synchronous_commit=on")
+        done = run(tmp_path, "deploy", durable)
+        refused(done, 1, "connection to the server was lost", "run the same command again")
+        wait_for(lambda: _answers(dsn), "the server recovers")
+        assert (recorded(dsn), tables(dsn)) == (["a"], {"a"})
+        write_project(tmp_path, {"a": table("a"), "crash": table("crash")})
+        assert run(tmp_path, "deploy", dsn).returncode == 0
+        assert (recorded(dsn), tables(dsn)) == (["a", "crash"], {"a", "crash"})
+
+
+def _answers(dsn: str) -> bool:
+    try:
+        psycopg.connect(dsn).close()
+    except psycopg.OperationalError:
+        return False
+    return True

@@ -13,7 +13,6 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -23,7 +22,7 @@ from integrations_db.testing import databases
 from integrations_db.testing.servers import Server
 
 from .dumps import dump
-from .kills import alone, kill, start, storm, wait_for
+from .kills import alone, kill, sleeps, start, storm, wait_for
 from .story import Story, Violated, hook_registry, tell, thirty, unhook_registry, whole
 
 pytestmark = pytest.mark.database
@@ -85,12 +84,6 @@ REVERTS = {
 }
 
 
-def sleeps(conn: psycopg.Connection[Any]) -> bool:
-    """Tells whether a script sleeps in this database."""
-    query = "select from pg_stat_activity where query ~ '^select pg_sleep' and state = 'active'"
-    return bool(conn.execute(f"{query} and datname = current_database()").rowcount)
-
-
 @pytest.mark.parametrize("action", ["deploy", "revert"])
 @pytest.mark.parametrize("group", [True, False], ids=["group", "process"])
 @pytest.mark.parametrize("shape", SCRIPTS)
@@ -127,7 +120,7 @@ def test_the_same_kill_breaks_what_sqitch_does(
         wait_for(lambda: sleeps(conn), "the script sleeps")
         kill(process, signal.SIGKILL, group)
         alone(conn)
-        with pytest.raises(Violated, match="1 changes are recorded; surplus: .*'x'"):
+        with pytest.raises(Violated, match=r"1 changes are recorded; surplus: .*'x'"):
             whole(conn, told)
     assert "already exists" in sqitch(tmp_path, empty_database, "deploy", "{target}").stderr
 
