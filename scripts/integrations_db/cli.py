@@ -21,10 +21,10 @@ from integrations_db.errors import Failure, Usage
 
 if TYPE_CHECKING:
     from integrations_db.config import Target
-    from integrations_db.deploy import Listener
     from integrations_db.plan import Change
     from integrations_db.project import Project
     from integrations_db.registry import Connection
+    from integrations_db.transaction import Listener
 
 __all__ = ["cli", "main"]
 
@@ -198,6 +198,7 @@ def deploy(
         changes = engine.deploy(
             conn,
             project,
+            where,
             committer(project.config),
             listener,
             to=to,
@@ -206,7 +207,7 @@ def deploy(
             log_only=log_only,
             lock_timeout=lock_timeout,
             wait=wait,
-        )
+        ).changes
         uri = shareable(conn, where)
     seconds = time.monotonic() - began
     if as_json:
@@ -269,7 +270,7 @@ def revert(
     as_json: bool,
 ) -> None:
     """Revert deployed changes, latest first; say how far with --to or --all."""
-    from integrations_db import deploy as engine
+    from integrations_db import revert as engine
     from integrations_db.config import committer
     from integrations_db.database import describe
 
@@ -295,6 +296,7 @@ def revert(
         changes = engine.revert(
             conn,
             project,
+            where,
             committer(project.config),
             listener,
             confirm,
@@ -322,15 +324,16 @@ def revert(
 @click.pass_context
 def verify(ctx: click.Context, target: str | None, lock_timeout: float | None) -> None:
     """Run the verify scripts of all deployed changes; nothing is kept of what they do."""
-    from integrations_db import deploy as engine
+    from integrations_db import status as state_of
+    from integrations_db import verify as engine
     from integrations_db.database import describe
 
     project = _project(ctx)
     where = _resolve(project, target, create=False)
     with _session(where, as_json=False) as (conn, listener):
         click.echo(f"{project.plan.project} == {describe(conn)}")
-        state = engine.status(conn, project)
-        result = engine.verify(conn, project, listener, lock_timeout=lock_timeout)
+        state = state_of.status(conn, project)
+        result = engine.verify(conn, project, where, listener, lock_timeout=lock_timeout)
     if result.problems:
         failed = f"{_plural(len(result.problems))} failed verification."
         raise Failure("\n".join([*result.problems, failed]))
@@ -349,7 +352,7 @@ def verify(ctx: click.Context, target: str | None, lock_timeout: float | None) -
 @click.pass_context
 def status(ctx: click.Context, target: str | None, as_json: bool, check: bool) -> None:
     """Show what is deployed, what is pending, and which deployed scripts were edited since."""
-    from integrations_db import deploy as engine
+    from integrations_db import status as engine
     from integrations_db.database import describe
 
     project = _project(ctx)
