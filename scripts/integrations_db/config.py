@@ -11,7 +11,7 @@ import pwd
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -40,10 +40,24 @@ class Config:
     """Settings by full name (``core.engine``, ``target.prod.uri``), in the order they were read."""
 
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, key: str, default: str | None = None) -> str | None:
         """Returns the last value of a setting, as Sqitch does."""
         return self.values.get(key, (default,))[-1]
+
+    def all(self, key: str) -> tuple[str, ...]:
+        """Returns every value of a setting, in order."""
+        return self.values.get(key, ())
+
+    def section(self, prefix: str) -> dict[str, str]:
+        """Returns the settings directly below ``prefix``, by name as it is written."""
+        found: dict[str, str] = {}
+        for key, values in self.values.items():
+            before, _, name = key.rpartition(".")
+            if before == prefix:
+                found[self.names.get(key, name)] = values[-1]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +67,12 @@ class Target:
     Attributes:
         dsn: a libpq connection string or URI; it may hold a password, so it is never shown.
         embedded: whether it is the server that this package runs itself.
+        name: of the ``[target "NAME"]`` in the configuration that it comes from, if it does.
     """
 
     dsn: str = field(repr=False)
     embedded: bool = False
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +217,8 @@ def resolve_target(config: Config, given: str | None) -> Target | None:
             "(host=... dbname=...), or the name of a [target] in sqitch.conf"
         )
     if uri.startswith(("db:", "postgresql://", "postgres://")) or "=" in uri:
-        return resolve_target(config, uri)
+        target = resolve_target(config, uri)
+        return replace(target, name=given) if target else None
     raise Usage(f"target.{given}.uri in sqitch.conf is not a database URI")
 
 
