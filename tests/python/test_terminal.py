@@ -1,0 +1,164 @@
+"""What reaches a terminal: progress, and never a character that commands it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_project import Sql, command, environment, run, table, write_project
+
+from integrations_db.terminal import Bar, Lines, Silent, echo, echo_json, printable, watched
+
+ODD = st.text(st.characters(), max_size=50)  # halves of characters included
+UNSAFE = {*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)} - {9, 10}
+
+
+def unsafe(text: str) -> set[int]:
+    """The characters of a text that no terminal should get."""
+    return {ord(char) for char in text} & UNSAFE
+
+
+@pytest.mark.static
+@given(ODD)
+def test_nothing_printable_commands_a_terminal(text: str) -> None:
+    shown = printable(text)
+    assert not unsafe(shown)
+    shown.encode()  # no half of a character either
+    assert printable(shown) == shown
+
+
+@pytest.mark.static
+def test_what_is_harmless_stays() -> None:
+    assert printable("a\tb\nc ä 阱 🙂 \\x1b") == "a\tb\nc ä 阱 🙂 \\x1b"
+    assert printable("a\r\nb") == "a\nb"
+    assert printable("\x1b[2J\u202e\udc80\x85") == "\\x1b[2J\\u202e\\udc80\\x85"
+
+
+@pytest.mark.static
+def test_json_says_the_same_without_such_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"a\x1b": "".join(map(chr, range(0x2100))) + "\ud800 阱"}
+    echo_json(value)
+    told = capsys.readouterr().out
+    assert not unsafe(told)
+    assert json.loads(told) == value
+    assert "阱" in told
+
+
+@pytest.mark.static
+def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    lines.started("deploy", 3)
+    lines.change("deploy", "a \x1b[31m")
+    lines.done("a", 2.0)
+    lines.change("deploy", "b")
+    lines.say("NOTICE: \x07")
+    lines.done("b", 0.1, "ok, not verified")
+    lines.change("deploy", "c")
+    lines.failed("c")
+    out, err = capsys.readouterr()
+    assert out == "  + a \\x1b[31m ... ok\n  + b ... \n    b ... ok, not verified\n  + c ... FAILED\n"
+    assert err == "    NOTICE: \\x07\n"
+
+
+@pytest.mark.static
+def test_silence_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    silent = Silent()
+    silent.started("deploy", 1)
+    silent.change("deploy", "a")
+    silent.say("waiting")
+    silent.done("a", 1.0)
+    silent.failed("a")
+    assert capsys.readouterr() == ("", "waiting\n")
+
+
+@pytest.mark.static
+def test_a_bar_prints_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = Bar()
+    bar.started("deploy", 1)
+    title = "[bold]x[/bold] :warning: " + "long " * 60
+    bar.change("deploy", title)
+    bar.done(title, 0.0, "ok")
+    bar.say("[red]\x1b[2Jy")
+    bar.close()
+    out = capsys.readouterr().out
+    assert f"  + {title} ... ok\n" in out
+    assert "    [red]\\x1b[2Jy\n" in out
+
+
+@pytest.mark.static
+def test_a_log_is_nobody_who_watches(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not watched()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert watched()
+    monkeypatch.setenv("TERM", "dumb")
+    assert not watched()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("CI", "true")
+    assert not watched()
+    echo("x")
+    assert capsys.readouterr().out == "x\n"
+
+
+@pytest.mark.static
+def test_an_encoding_that_lacks_letters_is_no_error(tmp_path: Path) -> None:
+    write_project(tmp_path, {"ü": table("a")})
+    done = run(tmp_path, "plan", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout) == (0, "\\xfc\n")
+
+
+def on_a_terminal(folder: Path, *arguments: str, **env: str) -> str:
+    """Runs our command on a terminal of its own, and returns what it printed there."""
+    ours, theirs = pty.openpty()
+    kept = {k: v for k, v in environment(**env).items() if k != "CI"} | {"TERM": "xterm-256color"}
+    with subprocess.Popen(  # noqa: S603
+        command(*arguments),
+        cwd=folder,
+        env=kept,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        told = b""
+        while True:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # Linux says so when the other side is closed
+                break
+            if not piece:
+                break
+            told += piece
+    os.close(ours)
+    assert process.returncode == 0, told.decode()
+    return told.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.database
+def test_a_bar_on_a_terminal(empty_database: str, tmp_path: Path) -> None:
+    slow = Sql("begin;\nselect pg_sleep(0.3);\ncommit;\n")
+    write_project(tmp_path, {"a": table("a"), "b": slow})
+    told = on_a_terminal(tmp_path, "deploy", empty_database)
+    assert "━" in told
+    assert "/2" in told
+    assert "+ a ... ok\n" in told
+    assert "Deployed 2 changes" in told
+
+
+@pytest.mark.database
+def test_no_color(empty_database: str, tmp_path: Path) -> None:
+    slow = Sql("begin;\nselect pg_sleep(0.3);\ncommit;\n")
+    write_project(tmp_path, {"a": slow})
+    color = "\x1b[38"
+    assert color in on_a_terminal(tmp_path, "deploy", empty_database)
+    on_a_terminal(tmp_path, "revert", "--all", "-y", empty_database)
+    assert color not in on_a_terminal(tmp_path, "deploy", empty_database, NO_COLOR="1")
