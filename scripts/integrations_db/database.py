@@ -120,7 +120,7 @@ def place(script: Script, statement: Statement, error: psycopg.Error) -> str:
     diag = error.diag
     name = shown(script.path)
     if diag.statement_position:
-        line, column = script.place(statement.offset + int(diag.statement_position) - 1)
+        line, column = script.place(statement, int(diag.statement_position) - 1)
         return f"{name}:{line}:{column}"
     if diag.context and (inside := _body_line(statement, diag.context)):
         return f"{name}:{inside}"

@@ -116,7 +116,7 @@ def run_script(conn: Connection, script: Script, lock_timeout: float | None) -> 
 
     A lock timeout that was asked for is stronger than the script's own.
     """
-    for statement in script.statements:
+    for statement in script.body:
         if lock_timeout is not None and _sets_lock_timeout(statement):
             continue
         try:
