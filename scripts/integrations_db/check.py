@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from integrations_db.errors import Failure
 from integrations_db.plan import Change, Plan, resolve_dependency
 from integrations_db.project import Project
 from integrations_db.script import Kind, ScriptError, shown
@@ -185,8 +184,8 @@ def _identical(project: Project) -> Iterator[Finding]:
         path, other = project.path(index, "deploy"), project.path(same, "deploy")
         if path != other:
             why = (
-                f'the deploy script of "{change.name}" is byte for byte the same as {shown(other)}, '
-                "and the registry records each only once: add a comment to this one"
+                f'the deploy script of "{change.name}" is byte for byte the same as '
+                f"{shown(other)}, and the registry records each only once: add a comment to this"
             )
             yield Finding("error", why, path, 1)
 

@@ -23,6 +23,7 @@ from integrations_db.errors import Changed, Failure, Locked, Pending, Usage
 from integrations_db.terminal import echo, echo_json
 
 if TYPE_CHECKING:
+    from integrations_db.check import Level
     from integrations_db.config import Config, Target
     from integrations_db.deploy import Mode
     from integrations_db.plan import Change
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 __all__ = ["cli", "main"]
 
 _INTERRUPTED = 130
+_LEVELS: dict[Level, str] = {
+    "error": "error",
+    "changed": "difference",
+    "warning": "warning",
+    "note": "note",
+}
 _EXIT_CODES = f"""\b
 Exit codes:
   0  done, or nothing to do
@@ -391,7 +398,9 @@ def revert(
             if yes:
                 return True
             echo("\n".join(f"  - {change.title}" for change in changes))
-            echo(f"Revert {counted(len(changes))} of {project.plan.project} from {place}?", nl=False)
+            echo(
+                f"Revert {counted(len(changes))} of {project.plan.project} from {place}?", nl=False
+            )
             return click.confirm("")
 
         if not as_json:
@@ -597,9 +606,6 @@ def check(ctx: click.Context, target: str | None, strict: bool, as_json: bool) -
         ctx.exit(Failure.exit_code)
     if count["changed"]:
         ctx.exit(Changed.exit_code)
-
-
-_LEVELS = {"error": "error", "changed": "difference", "warning": "warning", "note": "note"}
 
 
 @cli.command(short_help="List the changes of the plan.")

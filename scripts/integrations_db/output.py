@@ -103,9 +103,11 @@ def _unfinished_json(it: Unfinished) -> Json:
         "change": it.change,
         "id": it.change_id,
         "action": it.action,
+        "script": it.script,
         "started_at": it.started_at.isoformat(),
         "started_by": it.started_by,
         "running": it.running,
+        "outcome": it.outcome,
     }
 
 

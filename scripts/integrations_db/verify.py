@@ -128,8 +128,8 @@ def verify(
                 elif not project.path(index, "verify").is_file():
                     unchecked.append(there.name)
                     remark = "has no verify script"
-                elif why := _run(conn, project, index, variables, lock_timeout):
-                    found.append(Finding(there.name, there.id, "failed", why))
+                elif said := _run(conn, project, index, variables, lock_timeout):
+                    found.append(Finding(there.name, there.id, "failed", said))
                 else:
                     verified += 1
             findings += found

@@ -42,9 +42,7 @@ def test_every_key(folder: Path, empty_database: str) -> None:
     plan = {it["change"]: it for it in run_json(folder, "plan")["changes"]}
     told = run_json(folder, "status", empty_database)
     with psycopg.connect(empty_database) as conn:
-        row = conn.execute(
-            "select committed_at from sqitch.changes where change = 'b'"
-        ).fetchone()
+        row = conn.execute("select committed_at from sqitch.changes where change = 'b'").fetchone()
     assert row
     pending = told.pop("pending")
     assert told.pop("database")

@@ -21,7 +21,9 @@ def add(folder: Path, line: str, name: str, sql: str) -> None:
     with (folder / "sqitch.plan").open("a") as plan:
         plan.write(f"{line} {BY}\n")
     for kind in ("deploy", "revert"):
-        (folder / kind / f"{name}.sql").write_text(f"-- {line} {kind}\nbegin;\nselect 1;\ncommit;\n")
+        (folder / kind / f"{name}.sql").write_text(
+            f"-- {line} {kind}\nbegin;\nselect 1;\ncommit;\n"
+        )
     (folder / "verify" / f"{name}.sql").write_text(f"-- {line}\n{sql}\n")
 
 
