@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -121,13 +121,13 @@ def _check_change(project: Project, index: int) -> Iterator[Finding]:
             yield _planned(plan, change, why, "warning" if kind == "verify" else "error")
             continue
         try:
-            script = project.script(index, kind)
+            script = project.script(index, kind, project.variables(kind, {}))
         except ScriptError as error:
             yield located("error", str(error))
             continue
         if script.why is not None:
-            by = "runs by psql" if script.execution == "psql" else "is not one transaction"
-            yield located("note", script.why + f" (so this {kind} script {by})")
+            found = located("note", script.why)
+            yield replace(found, message=f"{script.execution}: {found.message}")
         yield from _check_header(project, change, kind, path, script.source)
 
 

@@ -280,7 +280,10 @@ def deploy(
     if resume and log_only:
         raise click.UsageError("--resume runs a script again, --log-only does not: choose one")
     project, where = _opened(ctx, target, create=True)
-    checked = verify if verify is not None else project.config.flag("deploy.verify")
+    if verify is None:
+        verify = project.config.flag("deploy.verify") is not False
+    if mode is None:
+        mode = _configured_mode(project.config)
     began = time.monotonic()
     with _session(where, as_json) as (conn, listener):
         if not as_json:
@@ -292,9 +295,9 @@ def deploy(
             committer(project.config),
             listener,
             to=to,
-            mode=mode or _configured_mode(project.config),
+            mode=mode,
             variables=variables,
-            verify=checked is not False,
+            verify=verify,
             dry_run=dry_run,
             log_only=log_only,
             resume=resume,
