@@ -126,8 +126,8 @@ def _check_change(project: Project, index: int) -> Iterator[Finding]:
             yield located("error", str(error))
             continue
         if script.why is not None:
-            found = located("note", script.why)
-            yield replace(found, message=f"{script.execution}: {found.message}")
+            noted = located("note", script.why)
+            yield replace(noted, message=f"{script.execution}: {noted.message}")
         yield from _check_header(project, change, kind, path, script.source)
 
 

@@ -8,7 +8,7 @@ script speaks of what is no longer there. All findings are collected before anyt
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -17,19 +17,18 @@ from integrations_db import state
 from integrations_db.config import Target
 from integrations_db.database import gone
 from integrations_db.errors import Failure
-from integrations_db.plan import Change, rework_tags
+from integrations_db.plan import Change, Plan, rework_tags
 from integrations_db.project import Project
-from integrations_db.registry import Connection
+from integrations_db.registry import Connection, Deployed
 from integrations_db.script import ScriptError
 from integrations_db.transaction import (
     Listener,
     ScriptFailed,
-    atomic,
     explain_failure,
-    limit,
     lost,
+    psql_variables,
     reported,
-    run_script,
+    run_verify,
 )
 
 __all__ = ["Finding", "Verification", "verify"]
@@ -98,40 +97,58 @@ def verify(
         Failure: the registry cannot be read, or the connection was lost.
     """
     plan = project.plan
+
+    def run(index: int) -> tuple[bool, str]:
+        """Runs a verify script; returns whether it passed, and what there is to say."""
+        try:
+            script = project.script(index, "verify", substituted)
+            run_verify(
+                conn,
+                target,
+                project,
+                script,
+                listener,
+                variables=variables,
+                lock_timeout=lock_timeout,
+            )
+        except ScriptError as error:
+            return False, str(error)
+        except ScriptFailed as failed:
+            if gone(conn):
+                raise Failure(lost(failed.error)) from None
+            return False, explain_failure(failed)
+        by = {"atomic": "", "not atomic": " (not atomic)", "psql": " (by psql)"}
+        return True, f"ok{by[script.execution]}"
+
     index_of = {change.id: index for index, change in enumerate(plan.changes)}
     findings: list[Finding] = []
     unchecked: list[str] = []
     verified = reworked = 0
     with reported(conn):
         deployed = state.read(conn, project)
+        substituted = psql_variables(conn, project, "verify", variables)
         listener.started("verify", len(deployed))
         for position, there in enumerate(deployed):
             began = time.monotonic()
             index = index_of.get(there.id)
             title = there.name if index is None else plan.changes[index].title
             listener.change("verify", title)
-            found: list[Finding] = []
+            found = list(_misplaced(plan, there, index, position))
             remark = "ok"
             if index is None:
-                why = f"{there.name}: deployed, but not in the plan (ID {there.id})"
-                found.append(Finding(there.name, there.id, "unplanned", why))
+                pass  # whatever its script was, it is not of this plan
+            elif rework_tags(plan, index):
+                reworked += 1
+                remark = "not verified: it is reworked later"
+            elif not project.path(index, "verify").is_file():
+                unchecked.append(there.name)
+                remark = "has no verify script"
             else:
-                if index != position:
-                    why = (
-                        f"{plan.file}:{plan.changes[index].line}: {there.name}: out of order: "
-                        f"change {index + 1} of the plan was deployed as number {position + 1}"
-                    )
-                    found.append(Finding(there.name, there.id, "out of order", why))
-                if rework_tags(plan, index):
-                    reworked += 1
-                    remark = "not verified: it is reworked later"
-                elif not project.path(index, "verify").is_file():
-                    unchecked.append(there.name)
-                    remark = "has no verify script"
-                elif said := _run(conn, project, index, variables, lock_timeout):
-                    found.append(Finding(there.name, there.id, "failed", said))
-                else:
+                passed, remark = run(index)
+                if passed:
                     verified += 1
+                else:
+                    found.append(Finding(there.name, there.id, "failed", remark))
             findings += found
             if found:
                 listener.failed(title)
@@ -153,23 +170,14 @@ def verify(
     )
 
 
-def _run(
-    conn: Connection,
-    project: Project,
-    index: int,
-    variables: Mapping[str, str],
-    lock_timeout: float | None,
-) -> str | None:
-    """Runs a verify script and takes back what it did; returns why it failed, or None."""
-    try:
-        script = project.script(index, "verify", project.variables("verify", variables))
-        with atomic(conn, keep=False):
-            limit(conn, lock_timeout)
-            run_script(conn, script, lock_timeout)
-    except ScriptError as error:
-        return str(error)
-    except ScriptFailed as failed:
-        if gone(conn):
-            raise Failure(lost(failed.error)) from None
-        return explain_failure(failed)
-    return None
+def _misplaced(plan: Plan, there: Deployed, index: int | None, position: int) -> Iterator[Finding]:
+    """Tells whether a deployed change stands elsewhere in the plan, or not at all."""
+    if index is None:
+        why = f"{there.name}: deployed, but not in the plan (ID {there.id})"
+        yield Finding(there.name, there.id, "unplanned", why)
+    elif index != position:
+        why = (
+            f"{plan.file}:{plan.changes[index].line}: {there.name}: out of order: "
+            f"change {index + 1} of the plan was deployed as number {position + 1}"
+        )
+        yield Finding(there.name, there.id, "out of order", why)
