@@ -723,7 +723,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         echo(err=True)
         code = _tell(
             f"{'terminated' if terminated else 'interrupted'}. "
-            "What was being worked on was rolled back; finished changes stay.",
+            "What was being worked on was rolled back, unless its script is not atomic "
+            "(status tells); finished changes stay.",
             Failure.exit_code if terminated else _INTERRUPTED,
             as_json,
         )

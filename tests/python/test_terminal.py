@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_project import Sql, command, environment, run, table, write_project
+from small_project import Sql, command, environment, recorded, run, table, write_project
 
 from integrations_db.terminal import Bar, Lines, Silent, echo, echo_json, printable, watched
 
@@ -118,19 +118,15 @@ def test_an_encoding_that_lacks_letters_is_no_error(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "\\u9631\n")
 
 
-def on_a_terminal(folder: Path, *arguments: str, **env: str) -> str:
-    """Runs our command on a terminal of its own, and returns what it printed there."""
+def on_a_terminal(folder: Path, *arguments: str, typed: str = "", **env: str) -> tuple[int, str]:
+    """Runs our command on a terminal of its own; returns its exit code and what it printed."""
     ours, theirs = pty.openpty()
     kept = {k: v for k, v in environment(**env).items() if k != "CI"} | {"TERM": "xterm-256color"}
     with subprocess.Popen(  # noqa: S603
-        command(*arguments),
-        cwd=folder,
-        env=kept,
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
+        command(*arguments), cwd=folder, env=kept, stdin=theirs, stdout=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
+        os.write(ours, typed.encode())
         told = b""
         while True:
             try:
@@ -141,15 +137,15 @@ def on_a_terminal(folder: Path, *arguments: str, **env: str) -> str:
                 break
             told += piece
     os.close(ours)
-    assert process.returncode == 0, told.decode()
-    return told.decode().replace("\r\n", "\n")
+    return process.returncode, told.decode().replace("\r\n", "\n")
 
 
 @pytest.mark.database
 def test_a_bar_on_a_terminal(empty_database: str, tmp_path: Path) -> None:
     slow = Sql("begin;\nselect pg_sleep(0.3);\ncommit;\n")
     write_project(tmp_path, {"a": table("a"), "b": slow})
-    told = on_a_terminal(tmp_path, "deploy", empty_database)
+    code, told = on_a_terminal(tmp_path, "deploy", empty_database)
+    assert code == 0, told
     assert "━" in told
     assert "/2" in told
     assert "+ a ... ok\n" in told
@@ -161,6 +157,24 @@ def test_no_color(empty_database: str, tmp_path: Path) -> None:
     slow = Sql("begin;\nselect pg_sleep(0.3);\ncommit;\n")
     write_project(tmp_path, {"a": slow})
     color = "\x1b[38"
-    assert color in on_a_terminal(tmp_path, "deploy", empty_database)
-    on_a_terminal(tmp_path, "revert", "--all", "-y", empty_database)
-    assert color not in on_a_terminal(tmp_path, "deploy", empty_database, NO_COLOR="1")
+    assert color in on_a_terminal(tmp_path, "deploy", empty_database)[1]
+    assert run(tmp_path, "revert", "--all", "-y", empty_database).returncode == 0
+    code, told = on_a_terminal(tmp_path, "deploy", empty_database, NO_COLOR="1")
+    assert (code, color in told, "━" in told) == (0, False, True)
+
+
+@pytest.mark.database
+def test_a_revert_asks_on_a_terminal(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": table("a"), "b": table("b")})
+    assert run(tmp_path, "deploy", empty_database).returncode == 0
+    revert = ("revert", "--all", empty_database)
+    code, told = on_a_terminal(tmp_path, *revert, typed="n\n")
+    assert (code, "Nothing was reverted." in told) == (1, True)
+    assert "  - b\n  - a\nRevert 2 changes of small from " in told
+    assert "? [y/N]: " in told
+    code, told = on_a_terminal(tmp_path, *revert, typed="\x03")
+    assert code == 130
+    assert recorded(empty_database) == ["a", "b"]
+    code, told = on_a_terminal(tmp_path, *revert, typed="y\n")
+    assert (code, "Reverted 2 changes." in told) == (0, True)
+    assert recorded(empty_database) == []
