@@ -74,6 +74,7 @@ lint: .venv/$(HERE)-all ## check Python, SQL and the tree of scripts
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
 	find deploy -name '*.sql' -print | sort | xargs $(BIN)/squawk
+	$(BIN)/integrations-db check --strict
 	$(BIN)/python -m pytest -m static -q
 
 .PHONY: bench

@@ -6,7 +6,7 @@ refuses is refused here, Perl's notions of blank, word and truth included. These
 one of its versions accepts them:
 
 - a bare SHA-1 as a dependency: Sqitch recurses until memory is exhausted;
-- brackets in names: banned since 1.5.0;
+- brackets in names: banned since 1.5.0, which reads ``a[b]`` as change a that requires b;
 - a NUL character: no database takes it;
 - the year 0, and 23:59:60 on the days that had a leap second: neither Python nor PostgreSQL has
   such a time.
@@ -52,11 +52,12 @@ _PRAGMA = re.compile(
     r"(?:[ \t]*=[ \t]*(?P<value>.+))?",
     re.DOTALL,
 )
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _LINE = re.compile(
     rf"""[ \t]*(?:@|[ \t]*[+-][ \t]*)?
     (?P<name>{_NAME})[ \t]*
     (?:\[(?P<deps>[^\]]+)\][ \t]*)?
-    (?:(?P<at>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}Z)[ \t]*)?
+    (?:(?P<at>{_TIME.pattern})[ \t]*)?
     (?:(?P<planner>[^<]+)[ \t]+<(?P<email>[^>]+)>)?""",
     re.VERBOSE,
 )
@@ -257,8 +258,9 @@ def canonical_uri(uri: str) -> str:
         if not host.isascii():
             host = host.encode("idna").decode()
         host = _escaped(host, _RESERVED + "[]")
-        if re.search("[A-Z]", unquote_to_bytes(host).decode("latin-1")):
-            host = unquote_to_bytes(host).decode().lower().replace("@", "%40")
+        plain = unquote_to_bytes(host).decode("latin-1")
+        if re.search("[A-Z]", plain):
+            host = quote(plain.lower(), safe=_RESERVED.replace("@", "") + "[]")
         if port in ("", str(_PORTS[scheme])):
             port = None
         head = f"//{_escaped(user) + '@' if user is not None else ''}{host}"
@@ -317,8 +319,9 @@ def _identified(plan: Plan) -> Plan:
             ("requires", "+", change.requires),
             ("conflicts", "-", change.conflicts),
         ):
-            if deps:
-                lines += [word, *(f"  {sign} {dep.name_in(plan.project)}" for dep in deps)]
+            names = [dep.name_in(plan.project) for dep in deps]
+            if names not in ([], ["0"]):  # Perl's truth
+                lines += [word, *(f"  {sign} {name}" for name in names)]
         change_id = _identifier("change", lines, change.note)
         tags = tuple(
             replace(
@@ -425,7 +428,7 @@ class _Parser:
             line[slice(*found.span(part))] if found and found[part] not in (None, "0") else None
             for part in ("name", "deps", "planner", "email")
         )
-        if not found or not name:
+        if not found or not name or (not found["at"] and _TIME.search(line)):
             self.fail(
                 "expected: NAME [DEPENDENCIES] YYYY-MM-DDTHH:MM:SSZ PLANNER <EMAIL> # NOTE "
                 "(names hold no blank, @ : # \\ [ ], do not begin or end with punctuation, nor end "
@@ -508,7 +511,7 @@ class _Parser:
             for part in ("conflict", "project", "id", "change", "tag", "only")
         )
         if change_id and project in (None, self.pragmas["project"]):
-            self.fail(f'"{text}": name the change; Sqitch cannot resolve IDs of this project')
+            self.fail(f'"{text}": name the change; Sqitch cannot resolve bare IDs')
         return Dependency(
             change=change_id or change, tag=tag or only, project=project, conflict=bool(conflict)
         )

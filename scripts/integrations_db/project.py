@@ -164,9 +164,10 @@ def load_project(root: Path, target: Target | None = None) -> Project:
         Failure: either cannot be read, or the configuration is for another database system.
     """
     config = load_config(root)
-    engine = config.get("core.engine", "pg")
+    engine = (config.get("core.engine") or "pg").rstrip()
     if engine != "pg":
-        raise Failure(f"sqitch.conf: core.engine is {engine}; this tool knows only pg (PostgreSQL)")
+        where = config.place("core.engine")
+        raise Failure(f"{where}: core.engine is {engine}; this tool knows only pg (PostgreSQL)")
     name = target.name if target else None
     top = _setting(config, name, "top_dir") or "."
     path = root / (_setting(config, name, "plan_file") or Path(top) / "sqitch.plan")

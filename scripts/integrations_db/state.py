@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from integrations_db import registry
-from integrations_db.errors import Changed
+from integrations_db.errors import Changed, Failure
 from integrations_db.plan import Plan
 from integrations_db.project import Project
 from integrations_db.registry import Connection, Deployed
@@ -13,11 +13,29 @@ from integrations_db.registry import Connection, Deployed
 __all__ = ["edited", "follow", "read", "stray"]
 
 
-def read(conn: Connection, project: Project) -> list[Deployed]:
-    """Returns the deployed changes; none when there is no registry."""
-    if not registry.exists(conn, project.registry):
+def read(conn: Connection, project: Project, older: bool = False) -> list[Deployed]:
+    """Returns the deployed changes; none when there is no registry.
+
+    Args:
+        conn: the connection.
+        project: whose changes.
+        older: whether a registry that has to be upgraded will do.
+
+    Raises:
+        Failure: the registry is of another version, or no registry.
+    """
+    version = registry.version(conn, project.registry)
+    if version is None:
         return []
-    return registry.deployed_changes(conn, project.registry, project.plan.project)
+    if version != registry.VERSION and not older:
+        raise Failure(
+            f"the registry (schema {project.registry}) is of an old version "
+            f"({'before 1.0' if version == '0' else version}). Nothing was touched; "
+            "the next deploy upgrades it, and so does `sqitch upgrade`."
+        )
+    return registry.deployed_changes(
+        conn, project.registry, project.plan.project, hashes=version != "0"
+    )
 
 
 def stray(plan: Plan, deployed: Sequence[Deployed]) -> str | None:

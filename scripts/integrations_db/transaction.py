@@ -1,47 +1,64 @@
 """Runs scripts in transactions: what every command that runs one has in common.
 
-The functions report through ``Listener``; they know nothing of terminals.
+A change takes few messages to the server: one that opens its transaction and locks the registry,
+one for each statement, one that ends what the script set, one that records and commits. The
+functions report through ``Listener``; they know nothing of terminals.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import psycopg
-from psycopg import sql
+from psycopg import errors
+from psycopg.pq import TransactionStatus
 
+from integrations_db import psql, registry
 from integrations_db.config import Committer, Target
-from integrations_db.database import explain, fresh, gone, place
-from integrations_db.errors import Failure
+from integrations_db.database import FRESH, connect, explain, fresh, gone, place
+from integrations_db.errors import Failure, Locked
 from integrations_db.lexer import Statement
 from integrations_db.project import Project
 from integrations_db.registry import Connection
-from integrations_db.script import Script, shown, words
+from integrations_db.script import VERIFY_SAVEPOINT, Kind, Script, shown, words
 
 __all__ = [
-    "ATTEMPTS",
     "BUSY",
+    "NOT_ATOMIC",
     "Listener",
     "Run",
     "ScriptFailed",
     "atomic",
     "clean",
+    "end_change",
     "explain_failure",
     "limit",
     "lost",
+    "open_change",
+    "own_error",
+    "psql_variables",
     "remedy",
     "reported",
-    "retried",
+    "run_by_psql",
     "run_script",
     "run_verify",
+    "run_verify_inside",
+    "settled",
 ]
 
-ATTEMPTS = 3
-BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+# Others hold what a script needs: worth another attempt.
+BUSY = (errors.LockNotAvailable, errors.DeadlockDetected)
+# What the server says only when it comes to the statement: no transaction can hold this script.
+NOT_ATOMIC = (
+    errors.ActiveSqlTransaction,
+    errors.InvalidTransactionTermination,
+    errors.UnsafeNewEnumValueUsage,
+)
 _LOCK_TIMEOUT = 5.0  # seconds, for scripts that say nothing of it
 
 
@@ -75,6 +92,8 @@ class Run:
         who: the committer to record.
         listener: hears the progress.
         lock_timeout: seconds that a statement may wait for a lock; None: as the scripts say.
+        given: psql variables of the command line.
+        marked: IDs of the changes that are marked as begun outside a transaction.
     """
 
     conn: Connection
@@ -83,23 +102,45 @@ class Run:
     who: Committer
     listener: Listener
     lock_timeout: float | None
+    given: Mapping[str, str]
+    marked: set[str] = field(default_factory=set)
+
+
+class ScriptFailed(Exception):
+    """A script failed: carries what there is to say.
+
+    Attributes:
+        place: file, line and column, as exact as is known.
+        path: the script; None when it was the registry that could not be written.
+        error: the server's error, if there is one to read.
+        message: what to say of it.
+        blockers: who held what it needed, in words.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        path: Path | None,
+        error: psycopg.Error | None,
+        message: str | None = None,
+    ) -> None:
+        super().__init__(place)
+        self.place = place
+        self.path = path
+        self.error = error
+        self.message = message if error is None else explain(error)
+        self.blockers: tuple[str, ...] = ()
+
+
+def _limit(lock_timeout: float | None) -> str:
+    """Returns the statement that limits the lock waits of this transaction; 0: for ever."""
+    seconds = _LOCK_TIMEOUT if lock_timeout is None else lock_timeout
+    return f"SET LOCAL lock_timeout = {max(1, round(seconds * 1000)) if seconds else 0}"
 
 
 def limit(conn: Connection, lock_timeout: float | None) -> None:
     """Limits how long the statements of this transaction wait for locks; 0: for ever."""
-    seconds = _LOCK_TIMEOUT if lock_timeout is None else lock_timeout
-    time_span = f"{max(1, round(seconds * 1000))}ms" if seconds else "0"
-    conn.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(time_span)))
-
-
-class ScriptFailed(Exception):
-    """A statement of a script failed: carries what there is to say."""
-
-    def __init__(self, script: Script, place: str, error: psycopg.Error) -> None:
-        super().__init__(place)
-        self.script = script
-        self.place = place
-        self.error = error
+    conn.execute(_limit(lock_timeout).encode())
 
 
 def _sets_lock_timeout(statement: Statement) -> bool:
@@ -112,9 +153,12 @@ def _sets_lock_timeout(statement: Statement) -> bool:
 
 
 def run_script(conn: Connection, script: Script, lock_timeout: float | None) -> None:
-    """Runs the statements of a script in the current transaction, whose lock timeout is set.
+    """Runs the body of an atomic script in the current transaction, whose lock timeout is set.
 
     A lock timeout that was asked for is stronger than the script's own.
+
+    Raises:
+        ScriptFailed: a statement failed.
     """
     for statement in script.body:
         if lock_timeout is not None and _sets_lock_timeout(statement):
@@ -122,63 +166,236 @@ def run_script(conn: Connection, script: Script, lock_timeout: float | None) -> 
         try:
             conn.execute(statement.text.encode())
         except psycopg.Error as error:
-            raise ScriptFailed(script, place(script, statement, error), error) from None
+            raise ScriptFailed(place(script, statement, error), script.path, error) from None
 
 
-def clean(conn: Connection, script: Script, lock_timeout: float | None) -> None:
-    """Ends what a script set for its transaction: deferred constraints, role, settings."""
+def open_change(run: Run, script: Script | None, begin: str | None = "BEGIN") -> None:
+    """Opens the transaction of a change: lock timeout, and the registry locked as Sqitch locks it.
+
+    Args:
+        run: what is done.
+        script: what will run in it, if anything.
+        begin: how to open it; None: in the transaction that is open.
+
+    Raises:
+        ScriptFailed: others hold the registry.
+    """
+    commands = [begin] if begin else []
+    commands += [_limit(run.lock_timeout), registry.lock_changes(run.conn, run.project.registry)]
+    if script and not script.own_transaction:
+        # psql would commit each of its statements, and so check deferred constraints at once.
+        commands.append("SET CONSTRAINTS ALL IMMEDIATE")
     try:
-        conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        run.conn.execute("; ".join(commands).encode())
+    except BUSY as error:
+        raise ScriptFailed(f"the registry ({run.project.registry}.changes)", None, error) from None
+
+
+def clean(run: Run, script: Script, savepoint: bool = False) -> None:
+    """Ends what a script leaves to its session: deferred constraints, role, settings, temp tables.
+
+    Args:
+        run: what is done.
+        script: it.
+        savepoint: whether a verify script follows, whose doings will be taken back.
+
+    Raises:
+        ScriptFailed: a deferred constraint does not hold.
+    """
+    if run.conn.info.transaction_status != TransactionStatus.INTRANS:
+        message = "the script ended the transaction that it ran in, so it could not be recorded"
+        raise ScriptFailed(shown(script.path), script.path, None, message)
+    commands = ["SET CONSTRAINTS ALL IMMEDIATE", FRESH]
+    if "advisory" in script.source.lower():
+        # Those of its session would have ended with it; the deployment lock is ours.
+        commands.append(registry.release_others())
+    commands.append(_limit(run.lock_timeout))
+    if savepoint:
+        commands.append(f"SAVEPOINT {VERIFY_SAVEPOINT}")
+    try:
+        run.conn.execute("; ".join(commands).encode())
     except psycopg.Error as error:
-        raise ScriptFailed(script, shown(script.path), error) from None
-    conn.execute("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL")
-    limit(conn, lock_timeout)
+        raise ScriptFailed(shown(script.path), script.path, error) from None
 
 
-def run_verify(conn: Connection, script: Script, lock_timeout: float | None) -> None:
-    """Runs a verify script and takes back whatever it did."""
-    conn.execute("SAVEPOINT integrations_db_verify")
-    run_script(conn, script, lock_timeout)
-    conn.execute(
-        "ROLLBACK TO SAVEPOINT integrations_db_verify; RELEASE SAVEPOINT integrations_db_verify"
+def run_verify_inside(run: Run, script: Script) -> str:
+    """Runs a verify script behind the savepoint of ``clean``.
+
+    Returns:
+        What takes back whatever it did, to be sent before the change is recorded.
+    """
+    run_script(run.conn, script, run.lock_timeout)
+    return (
+        f"ROLLBACK TO SAVEPOINT {VERIFY_SAVEPOINT}; RELEASE SAVEPOINT {VERIFY_SAVEPOINT};"
+        " DEALLOCATE ALL"
     )
-    limit(conn, lock_timeout)
+
+
+def end_change(run: Run, *commands: str, commit: bool = True) -> None:
+    """Records a change in its transaction, in one message, and commits.
+
+    Raises:
+        Locked: the deployment lock is lost.
+        psycopg.Error: the record was refused, or the connection lost.
+    """
+    sent = [*commands[:-1], registry.keep_lock(), *commands[-1:]]
+    if commit:
+        sent.append("COMMIT")
+    try:
+        run.conn.execute("; ".join(sent).encode())
+    except errors.InvalidTextRepresentation as error:
+        if registry.LOCK_LOST not in (error.diag.message_primary or ""):
+            raise
+        run.conn.rollback()
+        raise Locked(
+            "the script released the deployment lock (pg_advisory_unlock_all?), and another "
+            f"deployment has it now ({registry.holder(run.conn)}). This change was rolled back; "
+            "take the release out of the script, then run the same command again."
+        ) from None
 
 
 @contextmanager
-def atomic(conn: Connection, keep: bool = True) -> Iterator[None]:
+def atomic(conn: Connection, keep: bool = True, begin: str = "BEGIN") -> Iterator[None]:
     """One transaction; rolled back on any exception, an interrupt included, and if not ``keep``."""
-    conn.execute("BEGIN")
-    try:
+    conn.execute(begin.encode())
+    with settled(conn):
         yield
         conn.execute("COMMIT" if keep else "ROLLBACK")
+    fresh(conn)
+
+
+@contextmanager
+def settled(conn: Connection) -> Iterator[None]:
+    """Rolls back whatever transaction is open after an exception, an interrupt included."""
+    try:
+        yield
     except BaseException:
         if not gone(conn):
             conn.rollback()
             fresh(conn)
         raise
-    fresh(conn)
 
 
-def lost(error: psycopg.Error) -> str:
+def psql_variables(
+    conn: Connection, project: Project, kind: Kind, given: Mapping[str, str]
+) -> dict[str, str]:
+    """Returns what psql would put into a script of this connection: its own variables and ours."""
+    return psql.all_variables(conn, project.variables(kind, given), registry=project.registry)
+
+
+def run_by_psql(
+    target: Target,
+    project: Project,
+    script: Script,
+    listener: Listener,
+    given: Mapping[str, str],
+    application_name: str = "integrations-db",
+) -> None:
+    """Has the psql program run a script.
+
+    Raises:
+        ScriptFailed: it failed.
+        Failure: there is no such program.
+    """
+    try:
+        psql.run(
+            script,
+            target,
+            client=project.client,
+            registry=project.registry,
+            variables=project.variables(script.kind, given),
+            cwd=Path.cwd(),
+            application_name=application_name,
+            output=listener.say,
+        )
+    except psql.PsqlFailed as error:
+        raise ScriptFailed(error.place, script.path, None, error.message) from None
+
+
+def run_verify(
+    conn: Connection,
+    target: Target,
+    project: Project,
+    script: Script,
+    listener: Listener,
+    *,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    lock_timeout: float | None = None,
+) -> None:
+    """Runs a verify script by itself, and takes back what it did if a transaction can hold it.
+
+    Args:
+        conn: an autocommit connection, outside a transaction.
+        target: where it leads.
+        project: whose script.
+        script: the verify script.
+        listener: hears what the server says.
+        variables: of psql, given with ``--set``.
+        lock_timeout: as for ``deploy``.
+
+    Raises:
+        ScriptFailed: it failed.
+        Failure: it could not be run.
+    """
+    if script.execution == "psql":
+        run_by_psql(target, project, script, listener, variables)
+        return
+    if script.execution == "atomic":
+        try:
+            with atomic(conn, keep=False, begin=script.begin):
+                conn.execute(f"{_limit(lock_timeout)}; SAVEPOINT {VERIFY_SAVEPOINT}".encode())
+                run_script(conn, script, lock_timeout)
+            return
+        except ScriptFailed as failed:
+            if not isinstance(failed.error, NOT_ATOMIC):
+                raise
+    with closing(connect(target, listener.say)) as own:
+        for statement in script.statements:
+            try:
+                own.execute(statement.text.encode())
+            except psycopg.Error as error:
+                raise ScriptFailed(place(script, statement, error), script.path, error) from None
+
+
+def lost(error: psycopg.Error | None) -> str:
     """Returns what to say of a lost connection."""
     return (
-        f"the connection to the server was lost: {explain(error)}\n"
+        f"the connection to the server was lost{f': {explain(error)}' if error else ''}\n"
         "The server rolls back what was not committed; no change is half done. "
         "Run status to see where it stands, then run the same command again."
     )
 
 
 def explain_failure(failed: ScriptFailed) -> str:
-    """Returns where and why a script failed."""
-    text = f"{failed.place}: {explain(failed.error)}"
-    if isinstance(failed.error, psycopg.errors.InsufficientPrivilege):
-        text += "\n  The role that deploys lacks this privilege."
-    elif isinstance(failed.error, psycopg.errors.ReadOnlySqlTransaction):
-        text += "\n  This server is read-only, perhaps a standby: deploy to the primary."
-    elif isinstance(failed.error, BUSY):
-        text += f"\n  Tried {ATTEMPTS} times: other sessions hold what this change needs."
-    return text
+    """Returns where and why a script failed, and what is to be known of such an error."""
+    text = f"{failed.place}: {failed.message}"
+    if failed.error is not None and (more := _meaning(failed.error)):
+        text += f"\n  {more}"
+    return "\n".join([text, *(f"  In its way: {blocker}" for blocker in failed.blockers)])
+
+
+def _meaning(error: psycopg.Error) -> str | None:
+    """Returns what an error of the server tells a deployer beyond its own words."""
+    if isinstance(error, errors.InsufficientPrivilege):
+        return "The role that deploys lacks this privilege."
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return "This server is read-only, perhaps a standby: deploy to the primary."
+    if isinstance(error, errors.DiskFull):
+        return "The server's disk is full; what was not committed takes up no room for long."
+    return None
+
+
+def remedy(failed: ScriptFailed) -> str:
+    """Returns what to do before the next attempt."""
+    if isinstance(failed.error, errors.InsufficientPrivilege):
+        return "Get the privilege"
+    if isinstance(failed.error, errors.ReadOnlySqlTransaction):
+        return "Choose another server"
+    if isinstance(failed.error, errors.DiskFull):
+        return "Make room"
+    if isinstance(failed.error, BUSY):
+        return "Wait for the other sessions"
+    return f"Correct {shown(failed.path)}" if failed.path else "Look into it"
 
 
 @contextmanager
@@ -187,43 +404,16 @@ def reported(conn: Connection) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise Failure(lost(error) if gone(conn) else _own_error(error)) from None
+        raise Failure(lost(error) if gone(conn) else own_error(error)) from None
 
 
-def _own_error(error: psycopg.Error) -> str:
+def own_error(error: psycopg.Error) -> str:
     """Returns what to say of an error that no script has made."""
     text = explain(error)
-    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
-        return f"{text}\nThis server is read-only, perhaps a standby: deploy to the primary."
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+    if isinstance(error, errors.InsufficientPrivilege):
         return (
             f"{text}\nThis role lacks a privilege that the registry of deployments needs. "
             "Connect as the role that deployed first, or as the owner of the database."
         )
-    return f"{text}\nThe change that was being worked on was rolled back."
-
-
-def remedy(failed: ScriptFailed) -> str:
-    """Returns what to do before the next attempt."""
-    if isinstance(failed.error, psycopg.errors.InsufficientPrivilege):
-        return "Get the privilege"
-    if isinstance(failed.error, psycopg.errors.ReadOnlySqlTransaction):
-        return "Choose another server"
-    if isinstance(failed.error, BUSY):
-        return "Wait for the other sessions"
-    return f"Correct {shown(failed.script.path)}"
-
-
-def retried(run: Run, work: Callable[[], None]) -> None:
-    """Runs a transaction; again, when others held what it needs (lock timeout, deadlock)."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            with atomic(run.conn):
-                work()
-            return
-        except (ScriptFailed, psycopg.Error) as error:
-            cause = error.error if isinstance(error, ScriptFailed) else error
-            if not isinstance(cause, BUSY) or attempt == ATTEMPTS:
-                raise
-            run.listener.say(f"{cause.diag.message_primary}; rolled back, trying again")
-            time.sleep(attempt)
+    more = _meaning(error) or "The change that was being worked on was rolled back."
+    return f"{text}\n{more}"
