@@ -97,7 +97,8 @@ class Storm:
     trace: list[str] = field(default_factory=list)
 
 
-_CODES = {signal.SIGKILL: {-9}, signal.SIGTERM: {1}, signal.SIGINT: {130}}
+# The negative ones: the interpreter was about to exit, all work done, and heard no signal any more.
+_CODES = {signal.SIGKILL: {-9}, signal.SIGTERM: {1, -15}, signal.SIGINT: {130, -2}}
 
 
 def storm(story: Story, dsn: str, kills: int, dice: random.Random, pace: float) -> Storm:
