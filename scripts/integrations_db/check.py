@@ -266,7 +266,7 @@ def _others(conn: Connection, project: Project, pending: Sequence[Change]) -> It
     from integrations_db import registry
 
     plan = project.plan
-    known = registry.exists(conn, project.registry)
+    known = registry.version(conn, project.registry) is not None
     for change in pending:
         for dependency in (*change.requires, *change.conflicts):
             if dependency.project in (None, plan.project):

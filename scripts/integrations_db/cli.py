@@ -366,6 +366,7 @@ def _quoted(text: str) -> str:
 @click.option("--all", "everything", is_flag=True, help="Revert every change.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @_set
+@click.option("--log-only", is_flag=True, help="Record the changes as reverted; run no script.")
 @_resume
 @_lock_timeout
 @_wait
@@ -378,6 +379,7 @@ def revert(
     everything: bool,
     yes: bool,
     variables: dict[str, str],
+    log_only: bool,
     resume: bool,
     lock_timeout: float | None,
     wait: float,
@@ -391,6 +393,8 @@ def revert(
 
     if (to is None) == (not everything):
         raise click.UsageError("say how far to revert: either --to CHANGE (which stays), or --all")
+    if resume and log_only:
+        raise click.UsageError("--resume runs a script again, --log-only does not: choose one")
     if not yes and not (sys.stdin.isatty() and not as_json):
         raise click.UsageError("there is no terminal to ask on: confirm with -y")
     project, where = _opened(ctx, target)
@@ -417,6 +421,7 @@ def revert(
             confirm,
             to=to,
             variables=variables,
+            log_only=log_only,
             resume=resume,
             lock_timeout=lock_timeout,
             wait=wait,
@@ -721,10 +726,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (click.Abort, KeyboardInterrupt) as error:
         terminated = isinstance(error, _Terminated) or isinstance(error.__cause__, _Terminated)
         echo(err=True)
+        # What knows better what is left says so in a note.
+        notes = getattr(error.__cause__ or error, "__notes__", None) or [
+            "What was being worked on was rolled back; finished changes stay."
+        ]
         code = _tell(
-            f"{'terminated' if terminated else 'interrupted'}. "
-            "What was being worked on was rolled back, unless its script is not atomic "
-            "(status tells); finished changes stay.",
+            "\n".join([f"{'terminated' if terminated else 'interrupted'}.", *notes]),
             Failure.exit_code if terminated else _INTERRUPTED,
             as_json,
         )

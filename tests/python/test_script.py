@@ -58,10 +58,10 @@ def texts(script: Script) -> list[str]:
         # A second BEGIN is but a warning.
         ("begin; a; begin; b; commit;", "BEGIN", ["a", "b"]),
         # Without BEGIN these last for their own statement, so they do nothing.
-        ("set local x = 1; set transaction read only; set constraints all deferred; a", "BEGIN", ["a"]),
+        ("set local x = 1; set transaction read only; set constraints c immediate", "BEGIN", []),
         (r"begin\; a\; b\; commit;", "BEGIN", ["a", "b"]),
         ("begin; SET standard_conforming_strings = on; commit;", "BEGIN", None),
-        ("begin; create function f() set standard_conforming_strings = off; commit;", "BEGIN", None),
+        ("begin; create function f() set standard_conforming_strings = off; end;", "BEGIN", None),
         ("begin; create subscription s publication p with (connect = false); end;", "BEGIN", None),
         ("begin; alter subscription s disable; end;", "BEGIN", None),
         ("begin; reindex (concurrently false) table t; end;", "BEGIN", None),
