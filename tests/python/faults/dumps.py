@@ -37,11 +37,16 @@ def program(name: str, major: int) -> Path:
 
 
 def dump(dsn: str, *options: str) -> str:
-    """Returns the structure of a whole database, owners, privileges and comments included."""
+    """Returns a whole database as SQL, owners, privileges and comments included.
+
+    Args:
+        dsn: conninfo of the database.
+        options: of pg_dump; by default only the structure.
+    """
     with psycopg.connect(dsn) as conn:
         major = conn.info.server_version // 10000
     done = subprocess.run(  # noqa: S603
-        [program("pg_dump", major), "--schema-only", *options, "--dbname", dsn],
+        [program("pg_dump", major), *(options or ["--schema-only"]), "--dbname", dsn],
         capture_output=True,
         text=True,
         check=True,
