@@ -85,7 +85,7 @@ SHAPES: Mapping[str, Shape] = {
         "set search_path = s$N;\nselect i from inside;",
     ),
     "role": Shape(
-        "begin;\ncreate schema r$N;\ngrant create on schema r$N to pg_monitor;\n"
+        "begin;\ncreate schema r$N;\ngrant usage, create on schema r$N to pg_monitor;\n"
         "set role pg_monitor;\ncreate table r$N.t (i int);\ncommit;",
         "set session authorization pg_monitor;\ndrop table r$N.t;\nreset session authorization;\n"
         "drop schema r$N;",
@@ -99,7 +99,8 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "literals": Shape(
         "/* a ; /* nested ; */ begin; */\nbegin; -- a 'quote\n"
-        "create table \"L;$N\" (\"a\"\"b\" text default 'it''s; \u00e9', c text default U&'\\0041',\n"
+        'create table "L;$N" ("a""b" text default \'it\'\'s; \u00e9\',\n'
+        "  c text default U&'\\0041',"
         "  d text default E'\\';', e text default $q$';\"$q$, f text default $\u00e9$x;$\u00e9$);\n"
         "insert into \"L;$N\" (\"a\"\"b\") values ('a\\'), (e'a\\\\'), ('x'\n'y');\ncommit;",
         'begin;drop table "L;$N";commit;',
@@ -114,8 +115,21 @@ SHAPES: Mapping[str, Shape] = {
     "isolation level": Shape(
         "begin isolation level serializable;\ncreate table iso$N as\n"
         "  select current_setting('transaction_isolation') as level;\ncommit work;",
-        "start transaction isolation level repeatable read;\ndrop table iso$N;\ncommit and no chain;",
-        "begin transaction read only;\nselect 1 / (level = 'serializable')::int from iso$N;\nabort;",
+        "start transaction isolation level repeatable read;\ndrop table iso$N;\n"
+        "commit and no chain;",
+        "begin transaction read only;\nselect 1 / (level = 'serializable')::int from iso$N;\n"
+        "abort;",
+    ),
+    "local settings outside a transaction": Shape(
+        "set local search_path = pg_temp;\ncreate table ls$N as select 1 as i;\n",
+        "set local lock_timeout = '1s';\ndrop table ls$N;",
+        "set local role pg_monitor;\nselect 1 / (current_user <> 'pg_monitor')::int;",
+    ),
+    "temporary until the commit": Shape(
+        "create temp table oc (i int) on commit drop;\n"
+        "create table oc$N as select to_regclass('pg_temp.oc') as gone;",
+        "drop table oc$N;",
+        "select 1 / (gone is null)::int from oc$N;",
     ),
     "savepoints": Shape(
         "begin;\ncreate table sp$N (i int);\nsavepoint a;\ninsert into sp$N values (1);\n"
@@ -149,8 +163,9 @@ SHAPES: Mapping[str, Shape] = {
         "select 1 / has_table_privilege('pg_monitor', 'gv$N', 'select')::int;",
     ),
     "trigger": Shape(
-        "begin;\ncreate table tr$N (i int);\ncreate function tf$N() returns trigger language plpgsql"
-        " as 'begin new.i := new.i + 1; return new; end';\ncreate trigger trg before insert on tr$N"
+        "begin;\ncreate table tr$N (i int);\ncreate function tf$N() returns trigger\n"
+        "language plpgsql as 'begin new.i := new.i + 1; return new; end';\n"
+        "create trigger trg before insert on tr$N"
         " for each row execute function tf$N();\ninsert into tr$N values (1);\ncommit;",
         "drop table tr$N;\ndrop function tf$N;",
         "select 1 / (i = 2)::int from tr$N;",
@@ -175,8 +190,9 @@ SHAPES: Mapping[str, Shape] = {
         "select 1 / (yes and not no)::int from dn$N;",
     ),
     "meta-commands": Shape(
-        "\\set ON_ERROR_STOP 1\n\\set name 'm' $N\nbegin;\n\\if :{?name}\ncreate table :name (i int);\n"
-        "\\else\ncreate table wrong (i int);\n\\endif\n\\echo made :name\ncommit;",
+        "\\set ON_ERROR_STOP 1\n\\set name 'm' $N\nbegin;\n\\if :{?name}\n"
+        "create table :name (i int);\n\\else\ncreate table wrong (i int);\n\\endif\n"
+        "\\echo made :name\ncommit;",
         "\\set name m$N\ndrop table :name;",
         "\\pset format unaligned\nselect i from m$N;",
     ),
@@ -192,7 +208,8 @@ SHAPES: Mapping[str, Shape] = {
         "select 1 / (count(*) = 3)::int from c$N;",
     ),
     "include": Shape(
-        "begin;\n\\ir ../shared/one.sql\n\\i shared/two.sql\ncreate table inc$N as select one();\ncommit;",
+        "begin;\n\\ir ../shared/one.sql\n\\i shared/two.sql\n"
+        "create table inc$N as select one();\ncommit;",
         "drop table inc$N;",
         "select one from inc$N;",
         files={

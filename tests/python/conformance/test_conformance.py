@@ -83,9 +83,8 @@ class World:
         ours = found_by_us(done.stdout)
         said = sqitch(self.folder, dsn, "verify", *self.generated.options, "{target}")
         assert said.returncode, said.stdout
-        return ours, set(
-            re.findall(r"^  \* (\S+?)(?: @\S+)? \.+ not ok", said.stdout, re.MULTILINE)
-        )
+        failed = re.findall(r'Verify script "verify/(.+)\.sql" failed', said.stdout + said.stderr)
+        return ours, set(failed)
 
 
 def found_by_us(text: str) -> set[str]:
