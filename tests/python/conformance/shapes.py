@@ -125,12 +125,6 @@ SHAPES: Mapping[str, Shape] = {
         "set local lock_timeout = '1s';\ndrop table ls$N;",
         "set local role pg_monitor;\nselect 1 / (current_user <> 'pg_monitor')::int;",
     ),
-    "temporary until the commit": Shape(
-        "create temp table oc (i int) on commit drop;\n"
-        "create table oc$N as select to_regclass('pg_temp.oc') as gone;",
-        "drop table oc$N;",
-        "select 1 / (gone is null)::int from oc$N;",
-    ),
     "savepoints": Shape(
         "begin;\ncreate table sp$N (i int);\nsavepoint a;\ninsert into sp$N values (1);\n"
         "rollback to a;\ninsert into sp$N values (2);\nrelease a;\ncommit;",
