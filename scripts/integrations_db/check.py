@@ -227,7 +227,7 @@ def check_target(conn: Connection, project: Project) -> list[Finding]:
     index_of = {change.id: index for index, change in enumerate(plan.changes)}
     findings: list[Finding] = []
     with reported(conn):
-        deployed = state.read(conn, project)
+        deployed = state.read(conn, project, older=True)
         if why := state.stray(plan, deployed):
             findings.append(Finding("changed", why, Path(plan.file)))
         for there in deployed:
@@ -266,7 +266,7 @@ def _others(conn: Connection, project: Project, pending: Sequence[Change]) -> It
     from integrations_db import registry
 
     plan = project.plan
-    known = registry.exists(conn, project.registry)
+    known = registry.version(conn, project.registry) is not None
     for change in pending:
         for dependency in (*change.requires, *change.conflicts):
             if dependency.project in (None, plan.project):

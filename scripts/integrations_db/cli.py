@@ -277,8 +277,7 @@ def deploy(
     from integrations_db.database import describe, shareable
     from integrations_db.output import change_json, counted
 
-    if resume and log_only:
-        raise click.UsageError("--resume runs a script again, --log-only does not: choose one")
+    _either(resume, log_only)
     project, where = _opened(ctx, target, create=True)
     if verify is None:
         verify = project.config.flag("deploy.verify") is not False
@@ -334,6 +333,12 @@ def deploy(
         _welcome(project, uri, complete=to is None)
 
 
+def _either(resume: bool, log_only: bool) -> None:
+    """Refuses two ways out of an unfinished script at once."""
+    if resume and log_only:
+        raise click.UsageError("--resume runs a script again, --log-only does not: choose one")
+
+
 def _configured_mode(config: Config) -> Mode:
     """Returns the mode that the configuration says, else ``change``."""
     mode = config.get("deploy.mode") or "change"
@@ -366,6 +371,7 @@ def _quoted(text: str) -> str:
 @click.option("--all", "everything", is_flag=True, help="Revert every change.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @_set
+@click.option("--log-only", is_flag=True, help="Record the reversion without running the scripts.")
 @_resume
 @_lock_timeout
 @_wait
@@ -378,6 +384,7 @@ def revert(
     everything: bool,
     yes: bool,
     variables: dict[str, str],
+    log_only: bool,
     resume: bool,
     lock_timeout: float | None,
     wait: float,
@@ -391,6 +398,7 @@ def revert(
 
     if (to is None) == (not everything):
         raise click.UsageError("say how far to revert: either --to CHANGE (which stays), or --all")
+    _either(resume, log_only)
     if not yes and not (sys.stdin.isatty() and not as_json):
         raise click.UsageError("there is no terminal to ask on: confirm with -y")
     project, where = _opened(ctx, target)
@@ -417,6 +425,7 @@ def revert(
             confirm,
             to=to,
             variables=variables,
+            log_only=log_only,
             resume=resume,
             lock_timeout=lock_timeout,
             wait=wait,

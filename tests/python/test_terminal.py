@@ -172,7 +172,7 @@ def test_a_revert_asks_on_a_terminal(empty_database: str, tmp_path: Path) -> Non
     assert (code, "Nothing was reverted." in told) == (1, True)
     assert "  - b\n  - a\nRevert 2 changes of small from " in told
     assert "? [y/N]: " in told
-    code, told = on_a_terminal(tmp_path, *revert, typed="\x03")
+    code, told = on_a_terminal(tmp_path, *revert, typed="\x04")
     assert code == 130
     assert recorded(empty_database) == ["a", "b"]
     code, told = on_a_terminal(tmp_path, *revert, typed="y\n")
