@@ -160,7 +160,8 @@ def test_psql_variables(empty_database: str, tmp_path: Path) -> None:
     )
     folder = write_project(tmp_path, {"made": made})
     configure(folder, '[deploy "variables"]\n\tname = configured\n\ttext = "it\'s"\n')
-    assert run(folder, "deploy", empty_database).returncode == 0
+    done = run(folder, "deploy", empty_database)
+    assert done.returncode == 0, done.stderr
     assert tables(empty_database) == {"configured"}
     assert rows(empty_database, "select x from configured") == [("it's",)]
     assert run(folder, "verify", empty_database).returncode == 0
