@@ -1,7 +1,10 @@
 """Reads ``sqitch.conf`` and finds the database that a command means.
 
-The file format is the one Sqitch reads (Perl's ``Config::GitLike``): git's, but with underscores in
-names. Git's own libraries refuse those, hence a reader of our own.
+The file format is the one Sqitch reads (Perl's ``Config::GitLike``, as ``App::Sqitch::Config`` sets
+it up): git's, but with almost any character in names. Git's own libraries refuse those, hence a
+reader of our own. It differs on purpose in two things: of several values in one file the last one
+counts, where Sqitch stops with "Multiple values"; a file that cannot be read is an error, where
+Sqitch goes on without it.
 """
 
 from __future__ import annotations
@@ -365,17 +368,17 @@ def resolve_target(config: Config, given: str | None) -> Target | None:
     )
     if not given:
         return None
-    uri = config.get(f"target.{given}.uri")
-    if given == "pg" and not uri:
+    if given == "pg" and not config.get("target.pg.uri"):
         given = config.get("engine.pg.target") or "db:pg:"
-        uri = config.get(f"target.{given}.uri")
     if _is_uri(given):
         # Settings may be meant for a URI, written without its password.
         name = re.sub(r"\A([^?]*?//[^/@:]*:)[^/]*@", r"\1@", given)
         return _target(given, name if _configured(config, name) else None)
-    if _is_uri(uri or "") or "=" in (uri or ""):
-        return _target(uri or "", given)
-    if uri or _configured(config, given):
+    # Sqitch takes a name with a colon for a URI, whatever the configuration says.
+    uri = (":" not in given and config.get(f"target.{given}.uri")) or ""
+    if _is_uri(uri) or "=" in uri:
+        return _target(uri, given)
+    if ":" not in given and _configured(config, given):
         where = config.place(f"target.{given}.uri")
         raise Usage(f'{where}: [target "{given}"] has no database URI: uri = db:pg://HOST/NAME')
     if "=" in given:

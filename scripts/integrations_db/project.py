@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
 from integrations_db.config import Config, Target, load_config
 from integrations_db.errors import Failure, Usage
@@ -16,7 +19,7 @@ __all__ = ["Project", "find_root", "load_project"]
 _PACKAGE = Path(__file__).parent
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Project:
     """What is to be deployed.
 
@@ -31,6 +34,9 @@ class Project:
     config: Config
     plan: Plan
     target_name: str | None = None
+    _hashes: dict[Path, tuple[tuple[int, ...], str]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def _setting(self, name: str) -> str | None:
         """Returns a setting of the target, else of the engine, else of everything."""
@@ -60,26 +66,38 @@ class Project:
             found |= self.config.section(f"{section}.variables")
         return found | dict(given)
 
-    def _directory(self, kind: Kind, reworked: bool) -> Path:
-        """Returns where the scripts of a kind are, as Sqitch's settings have it."""
+    @cached_property
+    def _extension(self) -> str:
+        """What the names of scripts end with."""
+        return self._setting("extension") or "sql"
+
+    @cached_property
+    def _directories(self) -> dict[tuple[Kind, bool], Path]:
+        """Where the scripts of each kind are, and those of reworked changes.
+
+        Sqitch before 1.5.2 takes no notice of ``deploy_dir`` and the like for reworked changes.
+        """
         top = Path(self._setting("top_dir") or ".")
-        plain = Path(self._setting(f"{kind}_dir") or top / kind)
-        if not reworked:
-            return self.root / plain
         base = self._setting("reworked_dir")
-        return self.root / (
-            self._setting(f"reworked_{kind}_dir") or (Path(base) / kind if base else plain)
-        )
+        found: dict[tuple[Kind, bool], Path] = {}
+        for kind in get_args(Kind):
+            plain = Path(self._setting(f"{kind}_dir") or top / kind)
+            reworked = self._setting(f"reworked_{kind}_dir") or (
+                Path(base) / kind if base else plain
+            )
+            found[kind, False] = self.root / plain
+            found[kind, True] = self.root / reworked
+        return found
 
     def path(self, index: int, kind: Kind) -> Path:
         """Returns the path of a change's script; a reworked change has one that names a tag."""
         tags = rework_tags(self.plan, index)
-        name = self.plan.changes[index].name
-        suffix = self._setting("extension") or "sql"
-        deploy = self._directory("deploy", bool(tags))
-        there = [tag for tag in tags if (deploy / f"{name}@{tag}.{suffix}").exists()]
-        at = f"@{(there or tags)[0]}" if tags else ""
-        return self._directory(kind, bool(tags)) / f"{name}{at}.{suffix}"
+        name, suffix = self.plan.changes[index].name, self._extension
+        if not tags:
+            return self._directories[kind, False] / f"{name}.{suffix}"
+        deploy = self._directories["deploy", True]
+        there = (tag for tag in tags if (deploy / f"{name}@{tag}.{suffix}").exists())
+        return self._directories[kind, True] / f"{name}@{next(there, tags[0])}.{suffix}"
 
     def script(self, index: int, kind: Kind, variables: Mapping[str, str] | None = None) -> Script:
         """Reads a change's script.
@@ -92,11 +110,30 @@ class Project:
         Raises:
             ScriptError: it is missing, or cannot be run in one transaction.
         """
-        return read_script(self.path(index, kind), kind)
+        return read_script(self.path(index, kind), kind, variables)
 
     def hash(self, index: int) -> str | None:
-        """Returns the hash of a change's deploy script, None when the file is missing."""
-        return script_hash(self.path(index, "deploy"))
+        """Returns the hash of a change's deploy script, None when the file is missing.
+
+        The file is read again only after it has changed.
+
+        Raises:
+            Failure: it cannot be read.
+        """
+        path = self.path(index, "deploy")
+        try:
+            now = path.stat()
+            state = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+            before, digest = self._hashes.get(path, (None, None))
+            if state != before:
+                digest = script_hash(path)
+                if digest is not None:
+                    self._hashes[path] = (state, digest)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Failure(f"{shown(path)}: cannot be read: {error.strerror}") from None
+        return digest
 
     def unique_scripts(self) -> None:
         """Demands that no two deploy scripts are the same: the registry holds each hash once.
@@ -138,7 +175,8 @@ def find_root(given: Path | None = None) -> Path:
 
 def _has_plan(root: Path) -> bool:
     """Tells whether a directory is a project; its plan may be kept elsewhere."""
-    return (root / "sqitch.plan").is_file() or (root / "sqitch.conf").is_file()
+    names = ("sqitch.plan", "sqitch.conf", os.environ.get("SQITCH_CONFIG"))
+    return any((root / name).is_file() for name in names if name)
 
 
 def _setting(config: Config, target_name: str | None, name: str) -> str | None:

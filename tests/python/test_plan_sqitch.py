@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from small_project import sqitch
-from sqitch_plans import Sqitch, running
+from sqitch_modules import Sqitch, running
 
 from integrations_db.errors import Failure
 from integrations_db.plan import (
@@ -46,7 +46,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sqitch]:
 
 
 def ours(folder: Path, data: bytes) -> dict[str, Any]:
-    """What we read in a plan, in the form of :meth:`Sqitch.read`."""
+    """What we read in a plan, in the form of :meth:`Sqitch.plan`."""
     file = folder / "our.plan"
     file.write_bytes(data)
     try:
@@ -57,7 +57,7 @@ def ours(folder: Path, data: bytes) -> dict[str, Any]:
 
 
 def as_read(plan: Plan) -> list[dict[str, Any]]:
-    """The changes of a plan, in the form of :meth:`Sqitch.read`."""
+    """The changes of a plan, in the form of :meth:`Sqitch.plan`."""
     return [
         {
             "id": change.id,
@@ -76,7 +76,7 @@ def as_read(plan: Plan) -> list[dict[str, Any]]:
 
 def same(theirs: Sqitch, folder: Path, data: bytes) -> dict[str, Any]:
     """Demands that both refuse a plan, or both read the same; returns what was read."""
-    told, read = theirs.read(data), ours(folder, data)
+    told, read = theirs.plan(data), ours(folder, data)
     told.pop("found", None)
     if "error" in told and "error" in read:
         # They name the line where they stop; a wrong dependency they find at the next tag only.
@@ -455,7 +455,7 @@ def test_sqitch_reads_the_same_and_finds_the_same(
             max_size=8,
         )
     )
-    told = theirs.read(text.encode(), *keys)
+    told = theirs.plan(text.encode(), *keys)
     assert told.get("changes") == as_read(read), told
     for key, index in told["found"].items():
         try:
@@ -488,7 +488,7 @@ def test_a_plan_of_thousands_of_changes(theirs: Sqitch) -> None:
         if n % 10 == 0:
             lines += [f"c {BY}", f"@v{n} {BY}"]
     plan = parse_plan("\n".join(lines) + "\n")
-    told = theirs.read("\n".join(lines).encode() + b"\n")
+    told = theirs.plan("\n".join(lines).encode() + b"\n")
     assert [c.id for c in plan.changes] == [c["id"] for c in told["changes"]]
     for index, change in enumerate(plan.changes):
         for dependency in change.requires:
