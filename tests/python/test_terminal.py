@@ -62,9 +62,12 @@ def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
     lines.change("deploy", "c")
     lines.failed("c")
     out, err = capsys.readouterr()
-    assert (
-        out == "  + a \\x1b[31m ... ok\n  + b ... \n    b ... ok, not verified\n  + c ... FAILED\n"
-    )
+    assert out.splitlines() == [
+        "  + a \\x1b[31m ... ok",
+        "  + b ... ",
+        "  + b ... ok, not verified",
+        "  + c ... FAILED",
+    ]
     assert err == "    NOTICE: \\x07\n"
 
 
