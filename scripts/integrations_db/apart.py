@@ -21,7 +21,7 @@ from integrations_db.database import connect, gone, place
 from integrations_db.errors import Failure, Locked
 from integrations_db.lexer import Statement
 from integrations_db.marker import Action, Unfinished
-from integrations_db.plan import Change, script_hash
+from integrations_db.plan import Change, Plan, script_hash
 from integrations_db.registry import Connection
 from integrations_db.retry import retried
 from integrations_db.script import Script, shown, words
@@ -77,10 +77,17 @@ class _Progress:
     Attributes:
         line: the last line of the last statement that took effect for good.
         doubt: the line of a statement that may have taken effect in part, or wholly.
+        again: whether it was begun before, and may have left something then.
     """
 
     line: int | None = None
     doubt: int | None = None
+    again: bool = False
+
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing of the script took effect, ever."""
+        return self.line is None and self.doubt is None and not self.again
 
     def left(self, script: Script) -> str:
         """Returns what took effect, in a sentence."""
@@ -90,6 +97,8 @@ class _Progress:
             parts.append(f"what stands in {name} up to line {self.line} took effect and stays")
         if self.doubt is not None:
             parts.append(f"the statement in line {self.doubt} may have taken effect, even in part")
+        if self.again and not parts:
+            return "nothing of it took effect this time, but what it did when it was begun before"
         return "; ".join(parts) if parts else "nothing of it took effect"
 
 
@@ -113,8 +122,8 @@ def run_apart(run: Run, change: Change, script: Script, action: Action) -> None:
         application,
         run.who,
     )
+    progress = _Progress(again=change.id in run.marked)
     run.marked.add(change.id)
-    progress = _Progress()
     try:
         if script.execution == "psql":
             _by_psql(run, script, application, progress)
@@ -131,7 +140,7 @@ def run_apart(run: Run, change: Change, script: Script, action: Action) -> None:
             raise
         error.add_note(
             f"{change.name} cannot run in a transaction: {progress.left(script)}."
-            + ("" if clean else f"\n{choices(change.name, action)}")
+            + ("" if clean else f"\n{choices(run.project.plan, change.name, action)}")
         )
         raise
 
@@ -164,6 +173,7 @@ def record(run: Run, change: Change, action: Action, statement: str) -> None:
             end_change(run, statement)
             run.marked.discard(change.id)
 
+    what = choices(run.project.plan, change.name, action)
     ran = f"The script of {change.name} ran to its end, but that is not recorded"
     try:
         retried(run, work)
@@ -171,15 +181,13 @@ def record(run: Run, change: Change, action: Action, statement: str) -> None:
         cause = error.error if isinstance(error, ScriptFailed) else error
         if gone(run.conn) and cause is not None:
             lost = look_again(run.target, run.project, change, action, cause)
-            raise Failure(
-                f"{lost}\nUnless it is recorded: {ran}.\n{choices(change.name, action)}"
-            ) from None
+            raise Failure(f"{lost}\nUnless it is recorded: {ran}.\n{what}") from None
         why = explain_failure(error) if isinstance(error, ScriptFailed) else own_error(error)
-        raise Failure(f"{why}\n{ran}.\n{choices(change.name, action)}") from None
+        raise Failure(f"{why}\n{ran}.\n{what}") from None
     except Locked as error:
-        raise Locked(f"{error}\n{ran}.\n{choices(change.name, action)}") from None
+        raise Locked(f"{error}\n{ran}.\n{what}") from None
     except BaseException as error:
-        error.add_note(f"{ran}.\n{choices(change.name, action)}")
+        error.add_note(f"{ran}.\n{what}")
         raise
 
 
@@ -190,9 +198,8 @@ def _settle(
 
     If the connection is gone, or anything else fails, the mark just stays.
     """
-    nothing = progress.line is None and progress.doubt is None
     with suppress(psycopg.Error):
-        if nothing:
+        if progress.nothing:
             clear(run, change)
             return True
         how = f"failed at {failed.place}" if failed else "was interrupted"
@@ -295,28 +302,31 @@ def stopped(run: Run, change: Change, action: Action, error: Stopped) -> NoRetur
         path = shown(error.failed.path) if error.failed.path else "the script"
         text += f"Correct {path}, then {action} again."
     else:
-        text += f".\n{choices(change.name, action)}"
+        text += f".\n{choices(run.project.plan, change.name, action)}"
     raise Failure(text + invalid_indexes(run.conn))
 
 
-def choices(name: str, action: Action) -> str:
+def choices(plan: Plan, name: str, action: Action) -> str:
     """Returns what a person may do about a script that was begun and is not recorded."""
     if action == "deploy":
         return (
-            f"{name} is not recorded as deployed. Look at what it did; then either\n"
-            "  deploy --resume: runs its script again (make what is there already go, or the "
-            "script skip it), or\n"
+            f"{name} is not recorded as deployed. Look at what its script did; then either\n"
+            "  deploy --resume: runs it again (undo by hand what would be in its way), or\n"
             f"  deploy --log-only --to {name}: records it as deployed without running it (finish "
-            "it by hand before; revert then takes it back whole)."
+            "by hand what it left undone)."
         )
+    names = [change.name for change in plan.changes]
+    before = names.index(name) if name in names else 0
+    keep = f"--to {names[before - 1]}" if before else "--all"
     return (
         f"{name} is still recorded as deployed. Look at what its revert script did; then either\n"
-        "  revert --resume: runs it again, or\n"
-        "  revert --log-only: records it as reverted without running it (finish it by hand before)."
+        f"  revert --resume {keep}: runs it again, or\n"
+        f"  revert --log-only {keep}: records it as reverted without running it (finish by hand "
+        "what it left undone)."
     )
 
 
-def unfinished(mark: Unfinished) -> str:
+def unfinished(run: Run, mark: Unfinished) -> str:
     """Returns what to say of a script that a former run has begun."""
     head = (
         f"{mark.script} ({mark.action} of {mark.change}) was begun at "
@@ -330,7 +340,7 @@ def unfinished(mark: Unfinished) -> str:
     outcome = f"it {mark.outcome}" if mark.outcome else "how far it came is not known"
     return (
         f"{head}its end was not recorded: {outcome}. Nothing was touched now.\n"
-        f"{choices(mark.change, mark.action)}"
+        f"{choices(run.project.plan, mark.change, mark.action)}{invalid_indexes(run.conn)}"
     )
 
 

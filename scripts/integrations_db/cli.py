@@ -730,10 +730,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (click.Abort, KeyboardInterrupt) as error:
         terminated = isinstance(error, _Terminated) or isinstance(error.__cause__, _Terminated)
         echo(err=True)
+        # What knows better what is left says so in a note.
+        notes = getattr(error.__cause__ or error, "__notes__", None) or [
+            "What was being worked on was rolled back; finished changes stay."
+        ]
         code = _tell(
-            f"{'terminated' if terminated else 'interrupted'}. "
-            "What was being worked on was rolled back, unless its script is not atomic "
-            "(status tells); finished changes stay.",
+            "\n".join([f"{'terminated' if terminated else 'interrupted'}.", *notes]),
             Failure.exit_code if terminated else _INTERRUPTED,
             as_json,
         )

@@ -290,7 +290,7 @@ def _unfinished(
         following = plan.changes[start].id if start < end else None
         chosen = mark.action == "deploy" and (resume or log_only)
         if mark.running or not chosen or mark.change_id != following:
-            raise Failure(apart.unfinished(mark))
+            raise Failure(apart.unfinished(run, mark))
         run.marked.add(mark.change_id)
     return stale
 
@@ -584,7 +584,7 @@ def _not_verified(run: Run, step: _Step, failed: ScriptFailed) -> NoReturn:
     if gone(run.conn):
         raise Failure(
             f"{text}and the connection is lost. What the script did, stays.\n"
-            f"{apart.choices(change.name, 'deploy')}"
+            f"{apart.choices(run.project.plan, change.name, 'deploy')}"
         )
     apart.leave(run, change, "ran to its end, but was not verified")
     try:
@@ -592,7 +592,7 @@ def _not_verified(run: Run, step: _Step, failed: ScriptFailed) -> NoReturn:
     except Failure as again:
         raise Failure(
             f"{text}and its revert script failed to take it back: {again}\n"
-            f"{apart.choices(change.name, 'deploy')}"
+            f"{apart.choices(run.project.plan, change.name, 'deploy')}"
         ) from None
     raise Failure(
         f"{text}so its revert script has taken it back. {remedy(failed)}, then deploy again: it "

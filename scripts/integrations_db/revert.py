@@ -141,7 +141,7 @@ def _unfinished(
             continue
         following = changes[0].id if changes else None
         if mark.running or not chosen or mark.action != "revert" or mark.change_id != following:
-            raise Failure(apart.unfinished(mark))
+            raise Failure(apart.unfinished(run, mark))
         run.marked.add(mark.change_id)
     return stale
 
