@@ -128,6 +128,7 @@ def test_a_file_of_all_forms(theirs: Sqitch, tmp_path: Path) -> None:
         shown = sqitch(tmp_path, None, "config", "--get", key)
         assert shown.stdout.removesuffix("\n") == config.get(key)
     same(theirs, tmp_path, CONF.replace("\n", "\r\n"))
+    same(theirs, tmp_path, CONF + "\n[a]\nlast = \\")
 
 
 @pytest.mark.parametrize(
