@@ -326,7 +326,7 @@ def deploy(
     elif dry_run and done.executed:
         echo(f"Dry run: {count} deployed and rolled back ({seconds:.1f} s); nothing was kept.")
     elif dry_run:
-        echo(f"Dry run: {count} would deploy; planned only, nothing was run.")
+        echo(f"Dry run: {count} would deploy; this was only planned, nothing was kept.")
     else:
         echo(f"Deployed {count} in {seconds:.1f} s.")
     if not dry_run:
