@@ -277,8 +277,7 @@ def deploy(
     from integrations_db.database import describe, shareable
     from integrations_db.output import change_json, counted
 
-    if resume and log_only:
-        raise click.UsageError("--resume runs a script again, --log-only does not: choose one")
+    _either(resume, log_only)
     project, where = _opened(ctx, target, create=True)
     if verify is None:
         verify = project.config.flag("deploy.verify") is not False
@@ -327,11 +326,17 @@ def deploy(
     elif dry_run and done.executed:
         echo(f"Dry run: {count} deployed and rolled back ({seconds:.1f} s); nothing was kept.")
     elif dry_run:
-        echo(f"Dry run: {count} would deploy; planned only, nothing was run.")
+        echo(f"Dry run: {count} would deploy; this was only planned, nothing was kept.")
     else:
         echo(f"Deployed {count} in {seconds:.1f} s.")
     if not dry_run:
         _welcome(project, uri, complete=to is None)
+
+
+def _either(resume: bool, log_only: bool) -> None:
+    """Refuses two ways out of an unfinished script at once."""
+    if resume and log_only:
+        raise click.UsageError("--resume runs a script again, --log-only does not: choose one")
 
 
 def _configured_mode(config: Config) -> Mode:
@@ -366,7 +371,7 @@ def _quoted(text: str) -> str:
 @click.option("--all", "everything", is_flag=True, help="Revert every change.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @_set
-@click.option("--log-only", is_flag=True, help="Record the changes as reverted; run no script.")
+@click.option("--log-only", is_flag=True, help="Record the reversion without running the scripts.")
 @_resume
 @_lock_timeout
 @_wait
@@ -393,8 +398,7 @@ def revert(
 
     if (to is None) == (not everything):
         raise click.UsageError("say how far to revert: either --to CHANGE (which stays), or --all")
-    if resume and log_only:
-        raise click.UsageError("--resume runs a script again, --log-only does not: choose one")
+    _either(resume, log_only)
     if not yes and not (sys.stdin.isatty() and not as_json):
         raise click.UsageError("there is no terminal to ask on: confirm with -y")
     project, where = _opened(ctx, target)

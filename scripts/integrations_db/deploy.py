@@ -413,10 +413,7 @@ def _prepare(run: Run, deployed: Sequence[Deployed], version: str | None) -> Non
     conn, name, plan = run.conn, run.project.registry, run.project.plan
     if version is None:
         run.listener.say(f"creating the registry (schema {name})")
-        # `create schema if not exists` tells what is no news to anybody.
-        conn.execute("SET LOCAL client_min_messages = warning")
         registry.create(conn, name, run.who)
-        conn.execute("RESET client_min_messages")
     elif version != registry.VERSION:
         run.listener.say(
             f"upgrading the registry (schema {name}) from version {version} to {registry.VERSION}"

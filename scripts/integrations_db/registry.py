@@ -155,6 +155,11 @@ def version(conn: Connection, registry: str) -> str | None:
 def create(conn: Connection, registry: str, who: Committer) -> None:
     """Creates the registry in the current transaction."""
     text = _SQL.read_text(encoding="utf-8")
+    name = sql.Identifier(registry)
+    row = conn.execute("select pg_catalog.to_regnamespace(%s)", (name.as_string(conn),)).fetchone()
+    if row and row[0]:
+        # IF NOT EXISTS asks for the privilege all the same, and who has it may have made it for us.
+        text = text.replace("CREATE SCHEMA IF NOT EXISTS {registry};", "")
     conn.execute(sql.SQL(text).format(registry=sql.Identifier(registry)))
     _release(conn, registry, VERSION, who)
 

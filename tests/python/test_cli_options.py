@@ -160,7 +160,8 @@ def test_psql_variables(empty_database: str, tmp_path: Path) -> None:
     )
     folder = write_project(tmp_path, {"made": made})
     configure(folder, '[deploy "variables"]\n\tname = configured\n\ttext = "it\'s"\n')
-    assert run(folder, "deploy", empty_database).returncode == 0
+    done = run(folder, "deploy", empty_database)
+    assert done.returncode == 0, done.stderr
     assert tables(empty_database) == {"configured"}
     assert rows(empty_database, "select x from configured") == [("it's",)]
     assert run(folder, "verify", empty_database).returncode == 0
@@ -226,7 +227,7 @@ def test_a_dry_run_says_whether_it_ran(empty_database: str, folder: Path) -> Non
     assert "Dry run: 2 changes deployed and rolled back" in done.stdout
     (folder / "deploy/b.sql").write_text("create index concurrently i on a (id);\n")
     done = run(folder, "deploy", "--dry-run", empty_database)
-    assert "Dry run: 2 changes would deploy; planned only, nothing was run." in done.stdout
+    assert "Dry run: 2 changes would deploy; this was only planned, nothing was kept." in done.stdout
     told = run_json(folder, "deploy", "--dry-run", empty_database)
     assert (told["executed"], len(told["deployed"])) == (False, 2)
     assert recorded(empty_database) == []
