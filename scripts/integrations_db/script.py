@@ -227,7 +227,7 @@ def _commits_inside(text: str) -> bool:
             ]
             # The word is no column's name when a semicolon or AND CHAIN follows.
             return any(
-                word in ("COMMIT", "ROLLBACK") and after in (";", "AND", "WORK", "TRANSACTION")
+                word in ("COMMIT", "ROLLBACK") and after in (";", "AND")
                 for word, after in pairwise(inside)
             )
     return False
@@ -235,11 +235,16 @@ def _commits_inside(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A statement with its first words and what it does to transactions."""
+    """A statement with its first words and what it does to transactions.
+
+    Attributes:
+        joined: whether ``\\;`` makes it a part of a request, which is a transaction to itself.
+    """
 
     statement: Statement
     head: tuple[str, ...]
     control: str | None
+    joined: bool
 
     @property
     def modes(self) -> str:
@@ -256,10 +261,11 @@ class _Step:
 def _steps(scanned: Scan, source: str) -> list[_Step]:
     """Returns the single statements of a script, also of joined ones."""
     found = []
-    for joined in scanned.statements:
-        for statement in parts(joined, source):
+    for request in scanned.statements:
+        statements = parts(request, source)
+        for statement in statements:
             head = words(statement.text, 12) or ("",)
-            found.append(_Step(statement, head, _control(head)))
+            found.append(_Step(statement, head, _control(head), len(statements) > 1))
     return found
 
 
@@ -288,6 +294,14 @@ class _Frame:
 
 def _is_set(step: _Step) -> bool:
     return step.head[0] in ("SET", "RESET")
+
+
+def _lasts_for_a_transaction(step: _Step) -> bool:
+    return (
+        step.head[0] == "SET"
+        and step.head[1:2] in (("LOCAL",), ("CONSTRAINTS",))
+        and not step.joined
+    )
 
 
 def _frame(steps: Sequence[_Step]) -> _Frame:
@@ -326,7 +340,7 @@ def _frame(steps: Sequence[_Step]) -> _Frame:
                     frame.note(step, "is read only, and the registry rows must be written")
             elif opened:
                 frame.note(step, "changes the modes of a transaction")
-        elif head[0] == "SET" and head[1:2] in (("LOCAL",), ("CONSTRAINTS",)) and not opened:
+        elif _lasts_for_a_transaction(step) and not opened:
             continue  # likewise
         else:
             fresh = False
@@ -376,7 +390,7 @@ def _verify_frame(steps: Sequence[_Step]) -> _Frame:
             opened = control == "begin" or step.chains
         elif head[:2] == ("SET", "TRANSACTION"):
             continue  # it could not hold for a part of ours
-        elif head[0] == "SET" and head[1:2] in (("LOCAL",), ("CONSTRAINTS",)) and not opened:
+        elif _lasts_for_a_transaction(step) and not opened:
             continue  # as psql has it, without effect
         else:
             frame.body.append(statement)

@@ -119,7 +119,7 @@ def run_json(folder: Path, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def _require(program: str) -> str:
+def require(program: str) -> str:
     """Returns a program's path; without it a CI run fails, another is skipped with a sentence."""
     found = shutil.which(program)
     if found is None:
@@ -130,13 +130,16 @@ def _require(program: str) -> str:
     return found
 
 
-def sqitch(folder: Path, dsn: str | None, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs the real Sqitch in a project; ``{target}`` among the arguments is the database."""
-    program = _require("sqitch")
+def sqitch_command(dsn: str | None, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """Returns the argument vector and the environment of the real Sqitch.
+
+    ``{target}`` among the arguments is the database.
+    """
+    program = require("sqitch")
     env = environment()
     target = ""
     if dsn is not None:
-        _require("psql")
+        require("psql")
         parts = conninfo_to_dict(dsn)
         target = f"db:pg:{parts['dbname']}"
         for key, name in (
@@ -148,8 +151,14 @@ def sqitch(folder: Path, dsn: str | None, *arguments: str) -> subprocess.Complet
         ):
             if parts.get(key):
                 env[name] = str(parts[key])
+    return [program, *(target if a == "{target}" else a for a in arguments)], env
+
+
+def sqitch(folder: Path, dsn: str | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the real Sqitch in a project; ``{target}`` among the arguments is the database."""
+    argv, env = sqitch_command(dsn, *arguments)
     return subprocess.run(  # noqa: S603
-        [program, *(target if a == "{target}" else a for a in arguments)],
+        argv,
         cwd=folder,
         env=env,
         stdin=subprocess.DEVNULL,

@@ -58,10 +58,11 @@ def texts(script: Script) -> list[str]:
         # A second BEGIN is but a warning.
         ("begin; a; begin; b; commit;", "BEGIN", ["a", "b"]),
         # Without BEGIN these last for their own statement, so they do nothing.
-        ("set local x = 1; set transaction read only; set constraints all deferred; a", "BEGIN", ["a"]),
+        ("set local x = 1; set transaction read only; set constraints c immediate", "BEGIN", []),
         (r"begin\; a\; b\; commit;", "BEGIN", ["a", "b"]),
+        (r"set local x = 1\; a;", "BEGIN", ["set local x = 1", "a"]),
         ("begin; SET standard_conforming_strings = on; commit;", "BEGIN", None),
-        ("begin; create function f() set standard_conforming_strings = off; commit;", "BEGIN", None),
+        ("begin; create function f() set standard_conforming_strings = off; end;", "BEGIN", None),
         ("begin; create subscription s publication p with (connect = false); end;", "BEGIN", None),
         ("begin; alter subscription s disable; end;", "BEGIN", None),
         ("begin; reindex (concurrently false) table t; end;", "BEGIN", None),
@@ -217,6 +218,29 @@ def test_places_count_characters(tmp_path: Path) -> None:
     script = read(tmp_path, "begin;\n-- é\n  select 'é', x;\ncommit;")
     (statement,) = script.body
     assert script.place(statement, statement.text.index("x")) == (3, 15)
+
+
+@pytest.mark.parametrize(
+    ("marked", "line", "column"),
+    [
+        ("select @, 1;", 1, 8),
+        ("select :v,\n  :v @;", 2, 6),
+        (":v; select :'v',\n @", 2, 2),
+        ("a\\;\n b\\; c\\;\n d @", 3, 4),
+        ("begin\\; :v\\; :{?v} @\\; end", 1, 20),
+    ],
+)
+def test_places_after_variables(tmp_path: Path, marked: str, line: int, column: int) -> None:
+    script = read(tmp_path, marked, v="first,\nsecond ; third")
+    (statement,) = (statement for statement in script.body if "@" in statement.text)
+    assert script.place(statement, statement.text.index("@")) == (line, column)
+
+
+def test_a_place_within_a_variable_is_the_variable(tmp_path: Path) -> None:
+    script = read(tmp_path, "a;\n  select :v;", v="1; b ; c")
+    assert texts(script) == ["a", "select 1", "b", "c"]
+    for statement, inside in zip(script.body[1:], (7, 0, 0), strict=True):
+        assert script.place(statement, inside) == (2, 10)
 
 
 def test_apart_keeps_what_psql_would_send(tmp_path: Path) -> None:

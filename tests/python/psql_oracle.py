@@ -1,0 +1,76 @@
+"""What psql itself sends to the server, for comparison."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from small_project import require
+
+from integrations_db.lexer import tokens
+from integrations_db.psql import set_command
+
+_QUERY = re.compile(r"\*{9} QUERY \*{10}\n(.*?)\n\*{26}\n", re.DOTALL)
+_MARK = "select 'the next script'"
+
+
+def _squeezed(text: str) -> str:
+    """psql drops empty lines outside of quotes."""
+    return re.sub(r"\n+", "\n", text)
+
+
+def is_blank(text: str) -> bool:
+    """Whether there is nothing to execute."""
+    return all(t.kind in ("space", "comment") or text[t.start] == ";" for t in tokens(text))
+
+
+def same(ours: str, theirs: str) -> bool:
+    """Whether psql sends our statement, but for blanks, comments and semicolons around it."""
+    ours, theirs = _squeezed(ours).rstrip("\n"), _squeezed(theirs)  # psql adds no last newline
+    at = theirs.find(ours)
+    while at >= 0:
+        if is_blank(theirs[:at]) and is_blank(theirs[at + len(ours) :]):
+            return True
+        at = theirs.find(ours, at + 1)
+    return False
+
+
+def sent(
+    conninfo: str, folder: Path, scripts: Sequence[tuple[str, Mapping[str, str]]]
+) -> list[list[str]]:
+    """Returns what psql sends for each script with its variables, but for what is blank.
+
+    All run in one psql process and one session, errors ignored.
+    """
+    lines = [r"\set QUIET on"]
+    for number, (source, variables) in enumerate(scripts):
+        file = folder / f"{number}.sql"
+        file.write_bytes(source.encode())
+        lines += [f"{_MARK};", "rollback;"]
+        lines += [set_command(name, value) for name, value in variables.items()]
+        lines += [rf"\i {file}"]
+        lines += [rf"\unset {name}" for name in variables]
+    log = folder / "log"
+    log.unlink(missing_ok=True)
+    main = folder / "main.sql"
+    main.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    done = subprocess.run(  # noqa: S603
+        [require("psql"), "-Xq", "-o", os.devnull, "-L", str(log), "-f", str(main), conninfo],
+        env={**os.environ, "PGCLIENTENCODING": "UTF8"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    queries = _QUERY.findall(log.read_bytes().decode())
+    found: list[list[str]] = []
+    for query in queries:
+        if query == f"{_MARK};":
+            found.append([])
+        elif not is_blank(query):
+            found[-1].append(query)
+    assert len(found) == len(scripts)
+    return [queries[1:] for queries in found]  # without our own rollback
