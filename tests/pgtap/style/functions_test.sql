@@ -34,7 +34,9 @@ select set_eq(
            ('discard_draft', 'v', 'integrations_owner'),
            ('get_credentials', 'v', 'integrations_owner'),
            ('list_keys', 'v', 'integrations_keymaster'),
+           ('open_read_lease', 'v', 'integrations_owner'),
            ('put_credentials', 'v', 'integrations_owner'),
+           ('read_with_lease', 'v', 'integrations_owner'),
            ('record_connection', 'v', 'integrations_owner'),
            ('reencrypt_batch', 'v', 'integrations_owner'),
            ('register_definition', 'v', 'integrations_owner'),
@@ -131,7 +133,8 @@ select set_eq(
            in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
        and p.prosrc ~* '\mraise\s+(log|debug|info|notice|warning)\M'
   $$,
-  array['get_credentials'], 'only get_credentials writes to the server''s log');
+  array['get_credentials', 'read_with_lease'],
+  'only functions that take no secret write to the server''s log');
 select set_eq(
   $$
     select p.proname::text
@@ -174,6 +177,8 @@ select set_eq(
             'instance_id uuid, credentials text, '
             'expected_version integer DEFAULT NULL::integer', 'integer'),
            ('get_credentials', 'instance_id uuid', 'jsonb'),
+           ('open_read_lease', 'instance_id uuid, reason text', 'uuid'),
+           ('read_with_lease', 'lease uuid', 'jsonb'),
            ('revoke_credentials', 'instance_id uuid', 'void'),
            ('record_connection',
             'instance_id uuid, ok boolean, reason text DEFAULT NULL::text', 'void'),

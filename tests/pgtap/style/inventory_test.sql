@@ -6,7 +6,7 @@ select tables_are(
   'integrations', array['integration_definitions', 'integration_instances']);
 select tables_are(
   'integrations_private',
-  array['tenant_keys', 'key_encryption_keys', 'audit_log', 'audit_log_default']);
+  array['tenant_keys', 'key_encryption_keys', 'audit_log', 'audit_log_default', 'read_leases']);
 select views_are('integrations', array['instance_overview', 'audit_trail', 'key_overview']);
 select views_are('integrations_private', array[]::name[]);
 select materialized_views_are(
@@ -32,9 +32,9 @@ select functions_are(
   'integrations',
   array[
     'add_tenant_key', 'create_instance', 'create_tenant_key', 'current_tenant',
-    'delete_instance', 'destroy_key', 'discard_draft', 'get_credentials', 'put_credentials',
-    'record_connection', 'reencrypt_batch', 'register_definition', 'rename_instance',
-    'retire_key', 'revoke_credentials', 'rewrap_keys', 'set_definition_status',
+    'delete_instance', 'destroy_key', 'discard_draft', 'get_credentials', 'open_read_lease',
+    'put_credentials', 'read_with_lease', 'record_connection', 'reencrypt_batch',
+    'register_definition', 'rename_instance', 'retire_key', 'revoke_credentials', 'rewrap_keys', 'set_definition_status',
     'set_instance_status', 'set_tenant', 'unlock', 'unlock_key', 'update_config',
     'wrapped_keys'
   ]);

@@ -175,6 +175,8 @@ select set_eq(
       ('integrations.unlock(text,bytea)', 'svc_integration'),
       ('integrations.put_credentials(uuid,text,integer)', 'svc_integration'),
       ('integrations.get_credentials(uuid)', 'svc_integration'),
+      ('integrations.open_read_lease(uuid,text)', 'svc_integration'),
+      ('integrations.read_with_lease(uuid)', 'svc_integration'),
       ('integrations.revoke_credentials(uuid)', 'svc_integration'),
       ('integrations.record_connection(uuid,boolean,text)', 'svc_integration'),
       ('integrations.create_tenant_key(text,bytea)', 'integrations_admin svc_integration'),
