@@ -32,7 +32,7 @@ select functions_are(
   'integrations',
   array[
     'add_tenant_key', 'create_instance', 'create_tenant_key', 'current_tenant',
-    'delete_instance', 'destroy_key', 'discard_draft', 'get_credentials', 'open_read_lease',
+    'delete_instance', 'destroy_key', 'discard_draft', 'get_credentials', 'maintain_audit', 'open_read_lease',
     'put_credentials', 'read_with_lease', 'record_connection', 'reencrypt_batch',
     'register_definition', 'rename_instance', 'retire_key', 'revoke_credentials', 'rewrap_keys', 'set_definition_status',
     'set_instance_status', 'set_tenant', 'unlock', 'unlock_key', 'update_config',
@@ -41,10 +41,13 @@ select functions_are(
 select functions_are(
   'integrations_private',
   array[
-    'add_to_keyring', 'check_config', 'check_kek', 'check_name', 'credentials_expire_at',
+    'add_audit_partition', 'add_to_keyring', 'bound_audit_default', 'check_config', 'check_kek',
+    'check_name', 'credentials_expire_at',
     'credentials_subkey', 'data_key_check_value', 'decrypt_bytes', 'decrypt_text',
+    'drop_audit_partition',
     'encrypt_bytes', 'encrypt_text', 'hmac', 'instance_may_move', 'kek_check_value',
-    'list_keys', 'lock_active_key', 'lock_instance', 'move_instance', 'open_credentials',
+    'list_audit_partitions', 'list_keys', 'lock_active_key', 'lock_audit_log', 'lock_instance',
+    'month_of', 'move_instance', 'open_credentials',
     'opened_key', 'parse_credentials', 'quarantine_reason', 'random_bytes', 'register_kek',
     'require_tenant', 'require_usable', 'seal_credentials', 'stamp_last_used',
     'store_tenant_key', 'tg_audit_log__append_only', 'tg_integration_definitions__immutable',

@@ -144,6 +144,7 @@ select set_eq(
        'credentials_expire_at credentials_key_id credentials_version id status tenant_id'),
       ('integrations_private.audit_log', 'integrations_auditor',
        'actor application at detail event id instance_id session_actor tenant_id'),
+      ('integrations_private.audit_log', 'integrations_keymaster', 'at'),
       ('integrations_private.tenant_keys', 'integrations_keymaster',
        'kek_id state updated_at wrapped')
   $$,
@@ -187,6 +188,17 @@ select set_eq(
       ('integrations.rewrap_keys(text,bytea,text,bytea,integer)', 'integrations_admin'),
       ('integrations.retire_key(uuid)', 'integrations_admin'),
       ('integrations.destroy_key(uuid,text)', 'integrations_admin'),
+      ('integrations.maintain_audit(interval)', 'integrations_admin'),
+      ('integrations_private.add_audit_partition('
+       'timestamp with time zone,timestamp with time zone)', 'integrations_keymaster'),
+      ('integrations_private.bound_audit_default('
+       'timestamp with time zone,timestamp with time zone)', 'integrations_keymaster'),
+      ('integrations_private.drop_audit_partition(regclass)', 'integrations_keymaster'),
+      ('integrations_private.list_audit_partitions()', 'integrations_keymaster'),
+      ('integrations_private.lock_audit_log(boolean,regclass[],interval)',
+       'integrations_keymaster'),
+      ('integrations_private.month_of(timestamp with time zone,integer)',
+       'integrations_keymaster'),
       ('integrations_private.check_kek(text,bytea)', 'integrations_keymaster'),
       ('integrations_private.data_key_check_value(uuid,bytea)', 'integrations_keymaster'),
       ('integrations_private.decrypt_bytes(bytea,text)', 'integrations_keymaster'),

@@ -129,3 +129,4 @@ def smoke(admin: Client, svc: Client) -> None:
         instance_id = svc.create_instance(definition, "Books")
         svc.put_credentials(instance_id, '{"token": "t"}')
         assert svc.get_credentials(instance_id) == {"token": "t"}
+    assert admin.rows("select * from integrations.maintain_audit()")
