@@ -34,6 +34,7 @@ select set_eq(
            ('delete_instance', 'v', 'integrations_owner'),
            ('destroy_key', 'v', 'integrations_keymaster'),
            ('discard_draft', 'v', 'integrations_owner'),
+           ('doctor', 'v', 'integrations_keymaster'),
            ('drop_audit_partition', 'v', 'integrations_owner'),
            ('get_credentials', 'v', 'integrations_owner'),
            ('list_keys', 'v', 'integrations_keymaster'),
@@ -150,7 +151,8 @@ select set_eq(
       from pg_catalog.pg_proc as p
      where p.pronamespace
            in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
-       and p.prosrc ~* '\mexecute\M'
+       -- The statement, not the name of a privilege.
+       and p.prosrc ~* '[^'']\mexecute\M'
   $$,
   array[
     'set_tenant', 'add_audit_partition', 'bound_audit_default', 'drop_audit_partition',
@@ -190,6 +192,7 @@ select set_eq(
             'instance_id uuid, credentials text, '
             'expected_version integer DEFAULT NULL::integer', 'integer'),
            ('get_credentials', 'instance_id uuid', 'jsonb'),
+           ('doctor', '', 'TABLE(check_name text, status text, detail text)'),
            ('maintain_audit', 'keep interval DEFAULT NULL::interval',
             'TABLE(action text, partition text)'),
            ('open_read_lease', 'instance_id uuid, reason text', 'uuid'),

@@ -188,7 +188,13 @@ select set_eq(
       ('integrations.rewrap_keys(text,bytea,text,bytea,integer)', 'integrations_admin'),
       ('integrations.retire_key(uuid)', 'integrations_admin'),
       ('integrations.destroy_key(uuid,text)', 'integrations_admin'),
+      ('integrations.doctor()', 'integrations_admin'),
       ('integrations.maintain_audit(interval)', 'integrations_admin'),
+      ('integrations_private.examine_connections(boolean,text)', 'integrations_keymaster'),
+      ('integrations_private.examine_data()', 'integrations_keymaster'),
+      ('integrations_private.examine_objects()', 'integrations_keymaster'),
+      ('integrations_private.examine_roles()', 'integrations_keymaster'),
+      ('integrations_private.examine_settings()', 'integrations_keymaster'),
       ('integrations_private.add_audit_partition('
        'timestamp with time zone,timestamp with time zone)', 'integrations_keymaster'),
       ('integrations_private.bound_audit_default('

@@ -42,6 +42,7 @@ FUNCTIONS = {
     "rewrap_keys(text, bytea, text, bytea, integer)": {ADMIN},
     "retire_key(uuid)": {ADMIN},
     "destroy_key(uuid, text)": {ADMIN},
+    "doctor()": {ADMIN},
     "maintain_audit(interval)": {ADMIN},
 }
 VIEWS = {
