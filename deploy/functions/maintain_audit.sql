@@ -3,6 +3,7 @@
 -- requires: tables/audit_log_default
 -- requires: functions/month_of
 -- requires: functions/list_audit_partitions
+-- requires: functions/list_audit_gaps
 -- requires: functions/lock_audit_log
 -- requires: functions/add_audit_partition
 -- requires: functions/bound_audit_default
@@ -43,7 +44,11 @@ declare
   v_now timestamptz;
   v_patience interval;
   v_cutoff timestamptz;
-  v_default record;
+  v_gap record;
+  v_span record;
+  v_spans integer := 0;
+  v_first timestamptz;
+  v_last timestamptz;
   v_default_fits boolean;
   v_strong boolean;
   v_old regclass[];
@@ -65,37 +70,32 @@ begin
     nullif(pg_catalog.current_setting('lock_timeout'), '0')::interval, interval '2 seconds');
   perform integrations_private.lock_audit_log(false, array[]::regclass[], v_patience);
 
-  -- Times that no other partition takes: their entries are in the default one. Through the log
-  -- itself, which leaves every other partition out.
+  -- Entries of these times are in the default partition. Through the log itself, and a gap at a
+  -- time, so that the plan leaves the other partitions out, and is a small one.
   v_started := pg_catalog.clock_timestamp();
-  select pg_catalog.count(*) as spans, pg_catalog.min(e.first) as first,
-         pg_catalog.max(e.last) as last
-    into v_default
-    from (
-      select coalesce(pg_catalog.lag(l.until) over (order by l.since), '-infinity') as since,
-             l.since as until
-        from integrations_private.list_audit_partitions() as l
-       where l.since is not null
-      union all
-      select coalesce(pg_catalog.max(l.until), '-infinity'), 'infinity'
-        from integrations_private.list_audit_partitions() as l
-    ) as g
-    cross join lateral (
-      select pg_catalog.min(a.at) as first, pg_catalog.max(a.at) as last
-        from integrations_private.audit_log as a
-       where a.at >= g.since
-         and a.at < g.until
-    ) as e
-   where g.since < g.until
-     and e.first is not null;
+  for v_gap in
+    select g.since, g.until
+      from integrations_private.list_audit_gaps() as g
+  loop
+    select pg_catalog.min(a.at) as first, pg_catalog.max(a.at) as last
+      into v_span
+      from integrations_private.audit_log as a
+     where a.at >= v_gap.since
+       and a.at < v_gap.until;
+
+    if v_span.first is not null then
+      v_spans := v_spans + 1;
+      v_first := least(v_first, v_span.first);
+      v_last := greatest(v_last, v_span.last);
+    end if;
+  end loop;
 
   v_now := pg_catalog.clock_timestamp();
   v_patience := v_patience - (v_now - v_started);
   v_cutoff := (v_now at time zone 'UTC' - keep) at time zone 'UTC';
   -- One span of time, without a gap that has its own partition; and not of a clock that ran ahead:
   -- it would take the coming months along.
-  v_default_fits := v_default.spans = 1
-                    and v_default.last < integrations_private.month_of(v_now, 1);
+  v_default_fits := v_spans = 1 and v_last < integrations_private.month_of(v_now, 1);
   v_old := array(
     select l.partition
       from integrations_private.list_audit_partitions() as l
@@ -125,8 +125,8 @@ begin
   end if;
 
   if v_default_fits then
-    v_since := integrations_private.month_of(v_default.first);
-    v_until := integrations_private.month_of(v_default.last, 1);
+    v_since := integrations_private.month_of(v_first);
+    v_until := integrations_private.month_of(v_last, 1);
     -- The entries of this month, if they have been coming here until a moment ago.
     if not exists (
       select
@@ -144,7 +144,7 @@ begin
       v_nobody, null, 'audit_partition_bounded',
       pg_catalog.jsonb_build_object('partition', partition, 'since', v_since, 'until', v_until));
     return next;
-  elsif v_default.spans > 0 then
+  elsif v_spans > 0 then
     action := 'kept';
     partition := 'integrations_private.audit_log_default';
     return next;

@@ -48,7 +48,7 @@ select functions_are(
     'drop_audit_partition', 'examine_connections', 'examine_data', 'examine_objects',
     'examine_roles', 'examine_settings',
     'encrypt_bytes', 'encrypt_text', 'hmac', 'instance_may_move', 'kek_check_value',
-    'list_audit_partitions', 'list_keys', 'lock_active_key', 'lock_audit_log', 'lock_instance',
+    'list_audit_gaps', 'list_audit_partitions', 'list_keys', 'lock_active_key', 'lock_audit_log', 'lock_instance',
     'month_of', 'move_instance', 'open_credentials',
     'opened_key', 'parse_credentials', 'quarantine_reason', 'random_bytes', 'register_kek',
     'require_tenant', 'require_usable', 'seal_credentials', 'stamp_last_used',

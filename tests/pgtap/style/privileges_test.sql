@@ -200,6 +200,7 @@ select set_eq(
       ('integrations_private.bound_audit_default('
        'timestamp with time zone,timestamp with time zone)', 'integrations_keymaster'),
       ('integrations_private.drop_audit_partition(regclass)', 'integrations_keymaster'),
+      ('integrations_private.list_audit_gaps()', 'integrations_keymaster'),
       ('integrations_private.list_audit_partitions()', 'integrations_keymaster'),
       ('integrations_private.lock_audit_log(boolean,regclass[],interval)',
        'integrations_keymaster'),
