@@ -31,14 +31,21 @@ begin
                'integrations_admin', 'integrations_auditor', 'integrations_keymaster',
                'integrations_owner', 'integrations_tenant', 'svc_integration')
     ),
+    -- Since 16 whoever makes a role is a member that can neither use it nor become it.
+    grants as (
+      select m.roleid, m.member
+        from pg_catalog.pg_auth_members as m
+       where coalesce((pg_catalog.to_jsonb(m) ->> 'inherit_option')::boolean, true)
+          or coalesce((pg_catalog.to_jsonb(m) ->> 'set_option')::boolean, true)
+    ),
     member as (
-      select p.oid as role, m.member
+      select p.oid as role, g.member
         from package as p
-             join pg_catalog.pg_auth_members as m on m.roleid = p.oid
+             join grants as g on g.roleid = p.oid
       union
-      select o.role, m.member
+      select o.role, g.member
         from member as o
-             join pg_catalog.pg_auth_members as m on m.roleid = o.member
+             join grants as g on g.roleid = o.member
     ),
     person as (
       select r.oid, r.rolname, r.rolsuper, r.rolbypassrls, r.rolcreaterole,

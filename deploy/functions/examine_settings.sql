@@ -20,6 +20,13 @@ language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $function$
+declare
+  -- Since 16 whoever makes a role is a member that can neither use it nor become it.
+  v_membership constant text :=
+    case when pg_catalog.current_setting('server_version_num')::integer >= 160000
+         then 'usage, set'
+         else 'member'
+    end;
 begin
   return query
     with login as (
@@ -27,8 +34,8 @@ begin
         from pg_catalog.pg_roles as r
        where r.rolcanlogin
          and not r.rolsuper
-         and (pg_catalog.pg_has_role(r.oid, 'svc_integration', 'member')
-              or pg_catalog.pg_has_role(r.oid, 'integrations_admin', 'member'))
+         and (pg_catalog.pg_has_role(r.oid, 'svc_integration', v_membership)
+              or pg_catalog.pg_has_role(r.oid, 'integrations_admin', v_membership))
     ),
     given as (
       select s.setrole, s.setdatabase,

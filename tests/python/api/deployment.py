@@ -130,3 +130,4 @@ def smoke(admin: Client, svc: Client) -> None:
         svc.put_credentials(instance_id, '{"token": "t"}')
         assert svc.get_credentials(instance_id) == {"token": "t"}
     assert admin.rows("select * from integrations.maintain_audit()")
+    assert not admin.rows("select * from integrations.doctor() where status = 'fail'")

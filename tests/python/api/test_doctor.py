@@ -335,6 +335,20 @@ def test_createrole_is_a_way_in_before_16(world: World) -> None:
     assert status == "warn" or not old
 
 
+def test_the_maker_of_a_role_is_no_member_of_it_since_16(world: World) -> None:
+    if world.superuser.conn.info.server_version < 160000:
+        grant = "grant {} to {{stranger}}"
+    else:
+        grant = "grant {} to {{stranger}} with admin true, inherit false, set false"
+    statements = [grant.format(role) for role in ("svc_integration", "integrations_auditor")]
+    stranger = user(world.logins["stranger"])
+    report = after(world, *statements, "alter role {stranger} set log_statement = 'all'")
+    old = world.superuser.conn.info.server_version < 160000
+    assert (stranger in report["service_and_auditor"][1]) == old
+    assert (stranger in report["log_statement"][1]) == old
+    assert (stranger in report["role_admins"][1]) != old
+
+
 def test_temporary_tables_of_everybody(world: World) -> None:
     assert after(world)["public_temp"][0] == "warn"
     assert after(world, "revoke temporary on database {db} from public")["public_temp"][0] == "ok"
