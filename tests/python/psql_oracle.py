@@ -13,7 +13,10 @@ from small_project import require
 from integrations_db.lexer import tokens
 from integrations_db.psql import set_command
 
-_QUERY = re.compile(r"\*{9} QUERY \*{10}\n(.*?)\n\*{26}\n", re.DOTALL)
+# psql's log of queries; version 16 has made comments of its headings.
+_QUERY = re.compile(
+    r"^/?\*{8,9} QUERY \*{9,10}/?\n(.*?)\n/?\*{24,26}/?\n", re.DOTALL | re.MULTILINE
+)
 _MARK = "select 'the next script'"
 
 
