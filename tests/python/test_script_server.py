@@ -180,12 +180,12 @@ def scripts(draw: st.DrawFn) -> str:
     return "".join(text.replace("{n}", str(n)) + end for n, (text, end) in enumerate(made))
 
 
-@settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(max_examples=10, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @example(
     made=[
         "begin;insert into t values (1);rollback and chain;insert into t values (2);commit;",
         "begin;insert into t values (1);rollback;insert into t values (2);",
-        "begin;insert into t values (1);commit and chain;insert into t values (2);rollback;select 1",
+        "begin;insert into t values (1);commit and chain;insert into t values (2);abort;select 1",
         "begin;insert into t values (1)\\; rollback\\; begin; insert into t values (2);end",
     ]
 )
