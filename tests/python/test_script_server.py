@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from psql_oracle import run_scripts
 from psycopg import errors
 
+from integrations_db.database import place
 from integrations_db.script import ScriptError, read_script
 from integrations_db.testing.servers import Server
 
@@ -147,6 +148,15 @@ def test_the_server_places_an_error_where_the_file_has_it(
         conn.execute(statement.text.encode())
     position = int(raised.value.diag.statement_position or 0) - 1
     assert script.place(statement, position) == (4, 8)
+
+
+def test_a_body_is_placed_where_the_file_has_it(empty_database: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.sql"
+    path.write_text("select 1;\ndo :v\n$$ begin\n perform 1;\n perform nosuch;\nend $$;")
+    script = read_script(path, "deploy", {"v": "language\n\n plpgsql"})
+    with psycopg.connect(empty_database) as conn, pytest.raises(psycopg.Error) as raised:
+        conn.execute(script.body[1].text.encode())
+    assert place(script, script.body[1], raised.value).endswith("x.sql:5")
 
 
 # {n} becomes a new number.
