@@ -100,11 +100,12 @@ _TOKEN = re.compile(
     | (?P<quoted>(?:[uU]&)?")
     | (?P<unicode>[uU]&)
     | (?P<word>{_WORD})
-    | (?P<number>(?:[0-9]+(?:\.(?!\.)[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?[{_LETTER}]?)
+    | (?P<number>(?:[0-9]+(?:\.(?!\.)[0-9]*)?|\.[0-9]+)
+        (?:[eE][-+][0-9]+(?:{_WORD})?|[eE][-+]|{_WORD})?)
     | (?P<comment>--[^\n\r]*)
     | (?P<block>/\*)
     | (?P<dollar>\$(?:[{_LETTER}][{_LETTER}0-9]*)?\$)
-    | (?P<parameter>\$[0-9]+[{_LETTER}]?)
+    | (?P<parameter>\$[0-9]+(?:{_WORD})?)
     | (?P<joint>\\;)
     | (?P<colon>\\:)
     | (?P<meta>\\[^\n]*)
@@ -271,6 +272,8 @@ class _Text:
 
     def _flush(self, end: int) -> None:
         if self.copied >= 0:
+            if self.end > self.copied:
+                self.kept = self.length + self.end - self.copied
             if end > self.copied:
                 self._add(self.source[self.copied : end], self.copied, True)
             self.copied = -1
@@ -285,9 +288,7 @@ class _Text:
         if self.offset < 0:
             return None
         if self.texts:
-            if self.end > self.copied >= 0:
-                self._flush(self.end)
-                self.kept = self.length
+            self._flush(self.end)
             text = "".join(self.texts)[: self.kept]
         else:
             text = self.source[self.offset : self.end]
