@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from integrations_db.errors import Failure
-from integrations_db.lexer import Scan, Statement, parts, scan, tokens
+from integrations_db.lexer import Reference, Scan, Statement, parts, scan, tokens
 
 __all__ = [
     "VERIFY_SAVEPOINT",
@@ -54,6 +54,7 @@ _OPENING = re.compile(
     r"(?:begin(?:\s+(?:work|transaction))?|start\s+transaction|set\s+transaction)\b",
     re.IGNORECASE,
 )
+_ENDING = re.compile("commit|rollback", re.IGNORECASE)
 _WHAT = {
     "string": "string",
     "quoted": "quoted name",
@@ -87,6 +88,8 @@ class Script:
         statements: all that psql would send, in order; none when only psql can run it.
         body: when it is atomic, what to run inside of our transaction. For a verify script that is
             one with the savepoint ``VERIFY_SAVEPOINT``, to which the script's ROLLBACKs go back.
+        unset: what it has in the place of variables that are not set; psql leaves it as it is
+            written, which may be right (``a[1:n]``) but mostly is the cause of a syntax error.
     """
 
     path: Path
@@ -98,6 +101,7 @@ class Script:
     own_transaction: bool = False
     statements: tuple[Statement, ...] = ()
     body: tuple[Statement, ...] = ()
+    unset: tuple[Reference, ...] = ()
 
     def place(self, statement: Statement, position: int) -> tuple[int, int]:
         """Returns the 1-based line and column in the file of a statement's character.
@@ -214,12 +218,13 @@ def _outside(text: str, head: Sequence[str]) -> str | None:
 
 def _commits_inside(text: str) -> bool:
     """Tells whether the body of a DO statement ends transactions itself."""
+    if not _ENDING.search(text):
+        return False
     for body in tokens(text):
         if body.kind in ("dollar", "string"):
-            source = text[body.start : body.end].strip("'")
-            if body.kind == "dollar":
-                mark = source.index("$", 1) + 1
-                source = source[mark:-mark]
+            source = text[body.start : body.end]
+            mark = source.index("$", 1) + 1 if body.kind == "dollar" else source.index("'") + 1
+            source = source[mark : -mark if body.kind == "dollar" else -1]
             inside = [
                 source[token.start : token.end].upper()
                 for token in tokens(source)
@@ -227,7 +232,7 @@ def _commits_inside(text: str) -> bool:
             ]
             # The word is no column's name when a semicolon or AND CHAIN follows.
             return any(
-                word in ("COMMIT", "ROLLBACK") and after in (";", "AND", "WORK", "TRANSACTION")
+                word in ("COMMIT", "ROLLBACK") and after in (";", "AND")
                 for word, after in pairwise(inside)
             )
     return False
@@ -235,11 +240,16 @@ def _commits_inside(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A statement with its first words and what it does to transactions."""
+    """A statement with its first words and what it does to transactions.
+
+    Attributes:
+        joined: whether ``\\;`` makes it a part of a request, which is a transaction to itself.
+    """
 
     statement: Statement
     head: tuple[str, ...]
     control: str | None
+    joined: bool
 
     @property
     def modes(self) -> str:
@@ -256,10 +266,11 @@ class _Step:
 def _steps(scanned: Scan, source: str) -> list[_Step]:
     """Returns the single statements of a script, also of joined ones."""
     found = []
-    for joined in scanned.statements:
-        for statement in parts(joined, source):
+    for request in scanned.statements:
+        statements = parts(request, source)
+        for statement in statements:
             head = words(statement.text, 12) or ("",)
-            found.append(_Step(statement, head, _control(head)))
+            found.append(_Step(statement, head, _control(head), len(statements) > 1))
     return found
 
 
@@ -290,11 +301,20 @@ def _is_set(step: _Step) -> bool:
     return step.head[0] in ("SET", "RESET")
 
 
+def _lasts_for_a_transaction(step: _Step) -> bool:
+    return (
+        step.head[0] == "SET"
+        and step.head[1:2] in (("LOCAL",), ("CONSTRAINTS",))
+        and not step.joined
+    )
+
+
 def _frame(steps: Sequence[_Step]) -> _Frame:
     """Follows the transactions of a deploy or revert script."""
     frame = _Frame([], own=any(step.control == "begin" for step in steps))
     opened: _Step | None = None  # the statement that opened the transaction
     closed: _Step | None = None  # the one that closed the last
+    undone: _Step | None = None  # the same, if it was a ROLLBACK
     fresh = False  # nothing was done in it yet
     for step in steps:
         statement, head, control = step.statement, step.head, step.control
@@ -317,6 +337,7 @@ def _frame(steps: Sequence[_Step]) -> _Frame:
                 frame.note(step, "AND CHAIN begins a second transaction")
             elif control == "rollback":
                 frame.note(step, "ROLLBACK undoes a part of the script")
+            undone = step if opened and control == "rollback" else None
             closed, opened, fresh = step, step if step.chains else None, True
         elif head[:2] == ("SET", "TRANSACTION"):
             # Without a transaction it has no effect but a warning.
@@ -326,7 +347,7 @@ def _frame(steps: Sequence[_Step]) -> _Frame:
                     frame.note(step, "is read only, and the registry rows must be written")
             elif opened:
                 frame.note(step, "changes the modes of a transaction")
-        elif head[0] == "SET" and head[1:2] in (("LOCAL",), ("CONSTRAINTS",)) and not opened:
+        elif _lasts_for_a_transaction(step) and not opened:
             continue  # likewise
         else:
             fresh = False
@@ -342,10 +363,8 @@ def _frame(steps: Sequence[_Step]) -> _Frame:
     if opened and not (opened.chains and fresh):
         what = "AND CHAIN" if opened.chains else "BEGIN"
         frame.refusal = opened, f"{what} without COMMIT"
-    elif closed and closed.control == "rollback":
-        last = next(step for step in reversed(steps) if not _is_set(step))
-        if last is closed and frame.own:
-            frame.refusal = closed, "ROLLBACK at the end"
+    elif undone and all(_is_set(step) for step in steps[steps.index(undone) + 1 :]):
+        frame.refusal = undone, "ROLLBACK at the end"
     return frame
 
 
@@ -376,7 +395,7 @@ def _verify_frame(steps: Sequence[_Step]) -> _Frame:
             opened = control == "begin" or step.chains
         elif head[:2] == ("SET", "TRANSACTION"):
             continue  # it could not hold for a part of ours
-        elif head[0] == "SET" and head[1:2] in (("LOCAL",), ("CONSTRAINTS",)) and not opened:
+        elif _lasts_for_a_transaction(step) and not opened:
             continue  # as psql has it, without effect
         else:
             frame.body.append(statement)
@@ -454,7 +473,13 @@ def read_script(path: Path, kind: Kind, variables: Mapping[str, str] | None = No
     if alone:
         return Script(path, kind, source, "psql", f"{where(alone[0])}: {alone[1]}")
     whole = Script(
-        path, kind, source, "atomic", own_transaction=frame.own, statements=scanned.statements
+        path,
+        kind,
+        source,
+        "atomic",
+        own_transaction=frame.own,
+        statements=scanned.statements,
+        unset=tuple(r for r in scanned.references if r.name not in (variables or {})),
     )
     if frame.why:
         step, why = frame.why
