@@ -1,7 +1,10 @@
 """Reads ``sqitch.conf`` and finds the database that a command means.
 
-The file format is the one Sqitch reads (Perl's ``Config::GitLike``): git's, but with underscores in
-names. Git's own libraries refuse those, hence a reader of our own.
+The file format is the one Sqitch reads (Perl's ``Config::GitLike``, as ``App::Sqitch::Config`` sets
+it up): git's, but with almost any character in names. Git's own libraries refuse those, hence a
+reader of our own. It differs on purpose in two things: of several values in one file the last one
+counts, where Sqitch stops with "Multiple values"; a file that cannot be read is an error, where
+Sqitch goes on without it.
 """
 
 from __future__ import annotations
@@ -133,7 +136,7 @@ class Committer:
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """One line of a configuration file: ``name`` of ``section``, or None for the section alone."""
+    """What one place of a configuration file says."""
 
     section: str
     name: str
@@ -152,8 +155,9 @@ def _settings(text: str, file: str) -> Iterator[_Setting]:
         text = text.replace("\r\n", "\n")
     elif "\n" not in text:
         text = text.replace("\r", "\n")
+    text = text.rstrip("\n") + "\n"
     section = None
-    position = _BLANK.match(text).end()  # type: ignore[union-attr]  # it matches always
+    position = _past_blanks(text, 0)
 
     def fail(why: str) -> NoReturn:
         raise Failure(f"{file}:{text.count(chr(10), 0, position) + 1}: {why}")
@@ -185,7 +189,13 @@ def _settings(text: str, file: str) -> Iterator[_Setting]:
             position = end
         else:
             fail("expected [section] or name = value")
-        position = _BLANK.match(text, position).end()  # type: ignore[union-attr]  # as above
+        position = _past_blanks(text, position)
+
+
+def _past_blanks(text: str, position: int) -> int:
+    """Returns where the blanks and line ends that begin at a position end."""
+    found = _BLANK.match(text, position)
+    return found.end() if found else position
 
 
 def _value(text: str, position: int) -> tuple[str, int]:

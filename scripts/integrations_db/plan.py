@@ -355,8 +355,9 @@ class _Parser:
     def __init__(self, text: str, file: str) -> None:
         self.file = file
         *lines, last = text.split("\n")
-        # A CR belongs to the end of a line only if a LF follows.
-        self.lines = enumerate([*(line.removesuffix("\r") for line in lines), last], start=1)
+        # A CR belongs to the end of a line only if a LF follows, and a last 0 is nothing to Perl.
+        lines = [*(line.removesuffix("\r") for line in lines), "" if last == "0" else last]
+        self.lines = enumerate(lines, start=1)
         self.number = 0
         self.pragmas: dict[str, str] = {}
         self.changes: list[Change] = []
@@ -379,6 +380,8 @@ class _Parser:
                 # Sqitch takes a comment without words, or of "0", for a blank line.
                 yield ("#", note) if note not in ("", "0") else None
             elif found := _NOTE.search(shadow):
+                if found.start() == 0:
+                    self.fail('nothing follows the "#": write a comment, or leave the line blank')
                 yield line[: found.start()], _note(line[found.start("note") :])
             else:
                 yield line[: len(shadow.rstrip(" \t"))], ""

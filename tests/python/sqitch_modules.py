@@ -78,7 +78,15 @@ sub target {
     return \%told;
 }
 
-my %ask = (plan => \&plan, config => \&config, target => \&target);
+sub who {
+    my ($directory, $env) = @_;
+    local @ENV{keys %$env} = values %$env;
+    chdir $directory;
+    my $sqitch = App::Sqitch->new(config => App::Sqitch::Config->new);
+    return { name => $sqitch->user_name, email => $sqitch->user_email };
+}
+
+my %ask = (plan => \&plan, config => \&config, target => \&target, who => \&who);
 while (my $line = <STDIN>) {
     my ($what, @arguments) = @{ $json->decode($line) };
     my $told = eval { $ask{$what}->(@arguments) } || { error => "$@" };
@@ -116,6 +124,10 @@ class Sqitch:
     def target(self, directory: Path, name: str | None, **env: str) -> dict[str, Any]:
         """Returns what a target is, and the settings that apply to it."""
         return self.ask("target", directory, env, name)
+
+    def who(self, directory: Path, **env: str) -> dict[str, Any]:
+        """Returns ``name`` and ``email`` of the user."""
+        return self.ask("who", directory, env)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from small_project import sqitch
 from sqitch_modules import Sqitch, running
 
-from integrations_db.config import Config, load_config, parse_config, resolve_target
+from integrations_db.config import Config, committer, load_config, parse_config, resolve_target
 from integrations_db.errors import Failure, Usage
 from integrations_db.project import load_project
 
@@ -128,6 +128,7 @@ def test_a_file_of_all_forms(theirs: Sqitch, tmp_path: Path) -> None:
         shown = sqitch(tmp_path, None, "config", "--get", key)
         assert shown.stdout.removesuffix("\n") == config.get(key)
     same(theirs, tmp_path, CONF.replace("\n", "\r\n"))
+    same(theirs, tmp_path, CONF + "\n[a]\nlast = \\")
 
 
 @pytest.mark.parametrize(
@@ -394,3 +395,36 @@ def test_order_of_variables(tmp_path: Path) -> None:
         "Own": "1",
     }
     assert project.variables("deploy", {})["v2"] == "deploy"
+
+
+@pytest.mark.parametrize("conf", ["", "[user]\nname = Ada \u00d6\nemail = a@e.x\n"])
+@pytest.mark.parametrize(
+    "env",
+    [
+        {},
+        {"ORIG_FULLNAME": "Grace", "ORIG_EMAIL": "g@e.x", "ORIG_SYSUSER": "postgres"},
+        {"ORIG_SYSUSER": "postgres"},
+        {"ORIG_SYSUSER": "nobody-of-this-name"},
+        {"FULLNAME": "Lise", "EMAIL": "l@e.x"},
+        {"FULLNAME": "Li<se", "EMAIL": "l@e.x"},
+        {"FULLNAME": "[Lise]", "EMAIL": "l@e.x"},
+        {"FULLNAME": "Lise", "EMAIL": "<l@e.x>"},
+    ],
+)
+def test_who_deploys(
+    theirs: Sqitch, tmp_path: Path, conf: str, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sqitch.conf").write_text(conf)
+    every = ("FULLNAME", "EMAIL", "ORIG_FULLNAME", "ORIG_EMAIL", "ORIG_SYSUSER")
+    full = {f"SQITCH_{name}": env.get(name, "") for name in every}
+    for name, value in full.items():
+        monkeypatch.setenv(name, value)
+    told = theirs.who(tmp_path, **full)
+    try:
+        who = committer(load_config(tmp_path))
+    except Failure as error:
+        assert re.search(r"your (name|address) is given as .* SQITCH_(FULLNAME|EMAIL)", str(error))
+        assert "error" in told
+    else:
+        # The system's entry may go on with a room and telephone numbers, which Sqitch records.
+        assert (who.name, who.email) == (told["name"].split(",")[0], told["email"])

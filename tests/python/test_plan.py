@@ -72,6 +72,8 @@ def test_planner_keeps_extra_blanks_which_are_hashed() -> None:
         ("a 2026-01-01T00:00:00Z Ada <a@e>\n", 1, "pragma"),
         (f"%project=p\na {BY}\n", 2, "pragma"),
         ("%project=@p\n\n", 1, "project"),
+        ("%project=p\n #\n", 2, "nothing follows"),
+        (HEAD + "#", 3, "nothing follows"),
         (HEAD + "a Ada <a@e>\n", 3, "timestamp"),
         (HEAD + "a 2026-01-01T00:00:00Z\n", 3, "planner"),
         (HEAD + "a 2026-02-30T00:00:00Z Ada <a@e>\n", 3, "date"),
