@@ -70,7 +70,17 @@ class _Command(click.Command):
 
 
 class _Group(click.Group):
+    """Commands of that kind; what stands in the place of a command may be a TARGET."""
+
     command_class = _Command
+    group_class = type
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if re.fullmatch(r"-*\w[\w-]*", args[0]):
+            return super().resolve_command(ctx, args)
+        raise click.UsageError("no such command: the command comes first, then its TARGET", ctx)
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
@@ -591,17 +601,17 @@ def check(ctx: click.Context, target: str | None, strict: bool, as_json: bool) -
     from integrations_db.database import describe
     from integrations_db.output import counted, finding_json
     from integrations_db.plan import PlanError
-    from integrations_db.project import find_root, load_project
+    from integrations_db.project import load_project
 
-    where = _configured(ctx, target)[2] if target else None
+    root, _, where = _configured(ctx, target)
     place = None
     try:
-        project = load_project(find_root(ctx.obj), where)
+        project = load_project(root, where)
     except PlanError as error:
         findings = [located("error", str(error))]
     else:
         findings = check_project(project)
-        if where is not None:
+        if target and where:
             with _session(where, as_json) as (conn, _):
                 place = describe(conn)
                 findings += check_target(conn, project)
@@ -626,9 +636,10 @@ def check(ctx: click.Context, target: str | None, strict: bool, as_json: bool) -
 def plan(ctx: click.Context, as_json: bool) -> None:
     """List the changes of the plan, in order, and which scripts are not atomic."""
     from integrations_db.output import plan_json, plan_text
-    from integrations_db.project import find_root, load_project
+    from integrations_db.project import load_project
 
-    project = load_project(find_root(ctx.obj))
+    root, _, target = _configured(ctx, None)
+    project = load_project(root, target)
     if as_json:
         echo_json(plan_json(project))
         return
