@@ -221,13 +221,14 @@ def check_target(conn: Connection, project: Project) -> list[Finding]:
     """
     from integrations_db import marker, state
     from integrations_db.edited import difference
+    from integrations_db.output import unfinished_text
     from integrations_db.transaction import reported
 
     plan = project.plan
     index_of = {change.id: index for index, change in enumerate(plan.changes)}
     findings: list[Finding] = []
     with reported(conn):
-        deployed = state.read(conn, project)
+        deployed = state.read(conn, project, older=True)
         if why := state.stray(plan, deployed):
             findings.append(Finding("changed", why, Path(plan.file)))
         for there in deployed:
@@ -253,8 +254,7 @@ def check_target(conn: Connection, project: Project) -> list[Finding]:
             Finding(
                 "error",
                 f'the {it.action} of "{it.change}" was begun on {it.started_at:%Y-%m-%d %H:%M %Z} '
-                f"by {it.started_by} and "
-                + ("still runs" if it.running else f"not finished: see {it.action} --resume"),
+                f"by {it.started_by}: {unfinished_text(it)}",
             )
             for it in marker.unfinished(conn, project.registry, plan.project)
         ]

@@ -70,7 +70,17 @@ class _Command(click.Command):
 
 
 class _Group(click.Group):
+    """Commands of that kind; what stands in the place of a command may be a TARGET."""
+
     command_class = _Command
+    group_class = type
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if re.fullmatch(r"-*\w[\w-]*", args[0]):
+            return super().resolve_command(ctx, args)
+        raise click.UsageError("no such command: the command comes first, then its TARGET", ctx)
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
@@ -277,8 +287,7 @@ def deploy(
     from integrations_db.database import describe, shareable
     from integrations_db.output import change_json, counted
 
-    if resume and log_only:
-        raise click.UsageError("--resume runs a script again, --log-only does not: choose one")
+    _either(resume, log_only)
     project, where = _opened(ctx, target, create=True)
     if verify is None:
         verify = project.config.flag("deploy.verify") is not False
@@ -327,11 +336,17 @@ def deploy(
     elif dry_run and done.executed:
         echo(f"Dry run: {count} deployed and rolled back ({seconds:.1f} s); nothing was kept.")
     elif dry_run:
-        echo(f"Dry run: {count} would deploy; planned only, nothing was run.")
+        echo(f"Dry run: {count} would deploy; this was only planned, nothing was kept.")
     else:
         echo(f"Deployed {count} in {seconds:.1f} s.")
     if not dry_run:
         _welcome(project, uri, complete=to is None)
+
+
+def _either(resume: bool, log_only: bool) -> None:
+    """Refuses two ways out of an unfinished script at once."""
+    if resume and log_only:
+        raise click.UsageError("--resume runs a script again, --log-only does not: choose one")
 
 
 def _configured_mode(config: Config) -> Mode:
@@ -366,7 +381,7 @@ def _quoted(text: str) -> str:
 @click.option("--all", "everything", is_flag=True, help="Revert every change.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @_set
-@click.option("--log-only", is_flag=True, help="Record the changes as reverted; run no script.")
+@click.option("--log-only", is_flag=True, help="Record the reversion without running the scripts.")
 @_resume
 @_lock_timeout
 @_wait
@@ -393,8 +408,7 @@ def revert(
 
     if (to is None) == (not everything):
         raise click.UsageError("say how far to revert: either --to CHANGE (which stays), or --all")
-    if resume and log_only:
-        raise click.UsageError("--resume runs a script again, --log-only does not: choose one")
+    _either(resume, log_only)
     if not yes and not (sys.stdin.isatty() and not as_json):
         raise click.UsageError("there is no terminal to ask on: confirm with -y")
     project, where = _opened(ctx, target)
@@ -587,17 +601,17 @@ def check(ctx: click.Context, target: str | None, strict: bool, as_json: bool) -
     from integrations_db.database import describe
     from integrations_db.output import counted, finding_json
     from integrations_db.plan import PlanError
-    from integrations_db.project import find_root, load_project
+    from integrations_db.project import load_project
 
-    where = _configured(ctx, target)[2] if target else None
+    root, _, where = _configured(ctx, target)
     place = None
     try:
-        project = load_project(find_root(ctx.obj), where)
+        project = load_project(root, where)
     except PlanError as error:
         findings = [located("error", str(error))]
     else:
         findings = check_project(project)
-        if where is not None:
+        if target and where:
             with _session(where, as_json) as (conn, _):
                 place = describe(conn)
                 findings += check_target(conn, project)
@@ -622,9 +636,10 @@ def check(ctx: click.Context, target: str | None, strict: bool, as_json: bool) -
 def plan(ctx: click.Context, as_json: bool) -> None:
     """List the changes of the plan, in order, and which scripts are not atomic."""
     from integrations_db.output import plan_json, plan_text
-    from integrations_db.project import find_root, load_project
+    from integrations_db.project import load_project
 
-    project = load_project(find_root(ctx.obj))
+    root, _, target = _configured(ctx, None)
+    project = load_project(root, target)
     if as_json:
         echo_json(plan_json(project))
         return

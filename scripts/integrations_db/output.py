@@ -28,6 +28,7 @@ __all__ = [
     "plan_text",
     "status_json",
     "status_text",
+    "unfinished_text",
     "verification_json",
 ]
 
@@ -111,6 +112,14 @@ def _unfinished_json(it: Unfinished) -> Json:
     }
 
 
+def unfinished_text(it: Unfinished) -> str:
+    """Returns how a script that was begun stands, and what may be done."""
+    if it.running:
+        return "it still runs"
+    known = f"it {it.outcome}" if it.outcome else "its end is not known"
+    return f"{known}; see {it.action} --resume and --log-only"
+
+
 def status_json(project: Project, database: str, state: Status) -> Json:
     """Returns how far a database is."""
     latest = state.latest
@@ -156,8 +165,7 @@ def status_text(project: Project, database: str, state: Status) -> Iterator[str]
     for begun in state.unfinished:
         yield (
             f"Unfinished: the {begun.action} of {begun.change}, begun {_time(begun.started_at)} "
-            f"by {begun.started_by}, "
-            + ("still runs." if begun.running else f"ended half-way: see {begun.action} --resume.")
+            f"by {begun.started_by}: {unfinished_text(begun)}"
         )
     if state.stray:
         yield f"The database does not follow the plan: {state.stray}."

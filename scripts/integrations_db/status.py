@@ -67,7 +67,7 @@ def status(conn: Connection, project: Project) -> Status:
     """
     plan = project.plan
     with reported(conn):
-        deployed = state.read(conn, project)
+        deployed = state.read(conn, project, older=True)
         tags = _tags(conn, project) if deployed else ()
         unfinished = marker.unfinished(conn, project.registry, plan.project)
     known = {there.id for there in deployed}

@@ -51,16 +51,18 @@ class Lines:
 
     def __init__(self) -> None:
         self._open = False
+        self._sign = ""
 
     def started(self, action: str, count: int) -> None:
         pass
 
     def change(self, action: str, title: str) -> None:
-        echo(f"  {_SIGN[action]} {title} ... ", nl=False)
+        self._sign = _SIGN[action]
+        echo(f"  {self._sign} {title} ... ", nl=False)
         self._open = True
 
     def done(self, title: str, seconds: float, remark: str = "ok") -> None:
-        echo(remark if self._open else f"    {title} ... {remark}")
+        echo(remark if self._open else f"  {self._sign} {title} ... {remark}")
         self._open = False
 
     def failed(self, title: str) -> None:

@@ -125,7 +125,7 @@ def verify(
     unchecked: list[str] = []
     verified = reworked = 0
     with reported(conn):
-        deployed = state.read(conn, project)
+        deployed = state.read(conn, project, older=True)
         substituted = psql_variables(conn, project, "verify", variables)
         listener.started("verify", len(deployed))
         for position, there in enumerate(deployed):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_project import run, run_json, table, write_project
+from small_project import require, run, run_json, table, write_project
 
 from integrations_db.check import Finding, annotation, check_project, located
 from integrations_db.edited import same_code
@@ -335,7 +334,7 @@ def git(folder: Path, *arguments: str) -> str:
     """Runs git in a folder, as nobody in particular."""
     who = ("-c", "user.name=a", "-c", "user.email=a@example.com")
     return subprocess.run(  # noqa: S603
-        [shutil.which("git") or "git", "-C", str(folder), *who, *arguments],
+        [require("git"), "-C", str(folder), *who, *arguments],
         capture_output=True,
         text=True,
         check=True,

@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from small_project import WHO, Sql, run, run_json, sqitch, table, write_project
+from test_deployer import sleeping, start, wait_for
 
 INDEX = "create index concurrently i on a (id);\n"
 
@@ -104,6 +105,52 @@ def test_the_latest_change_is_the_one_sqitch_names(folder: Path, empty_database:
     assert f"# Change:   {told['latest']['id']}" in done.stdout
     for tag in told["tags"]:
         assert f"{tag} " in done.stdout
+
+
+@pytest.mark.database
+def test_an_unfinished_script_is_told(folder: Path, empty_database: str) -> None:
+    (folder / "deploy/index.sql").write_text(
+        f"create table half ();\n{INDEX.replace(' a ', ' nosuch ')}"
+    )
+    assert run(folder, "deploy", "--to", "index", empty_database).returncode == 1
+    (told,) = run_json(folder, "status", empty_database)["unfinished"]
+    assert (told["change"], told["action"], told["running"]) == ("index", "deploy", False)
+    assert told["script"] == "deploy/index.sql"
+    assert "deploy/index.sql" in told["outcome"]
+    done = run(folder, "status", "--check", empty_database)
+    assert done.returncode == 1
+    said = f"it {told['outcome']}; see deploy --resume and --log-only"
+    (line,) = [it for it in done.stdout.splitlines() if it.startswith("Unfinished: ")]
+    assert line.startswith("Unfinished: the deploy of index, begun 2")
+    assert line.endswith(said)
+    done = run(folder, "check", empty_database)
+    assert done.returncode == 1
+    assert 'error: the deploy of "index" was begun on 2' in done.stdout
+    assert said in done.stdout
+
+
+@pytest.mark.database
+def test_an_unfinished_script_that_still_runs(folder: Path, empty_database: str) -> None:
+    (folder / "deploy/index.sql").write_text("commit;\nselect pg_sleep(60);\nselect 1;\n")
+    with start(folder, "deploy", "--to", "index", empty_database) as process:
+        wait_for(lambda: sleeping(empty_database))
+        (told,) = run_json(folder, "status", empty_database)["unfinished"]
+        assert (told["running"], told["outcome"]) == (True, None)
+        assert run(folder, "status", empty_database).stdout.endswith(": it still runs\n")
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+@pytest.mark.database
+def test_a_registry_of_an_old_version_is_read(folder: Path, empty_database: str) -> None:
+    assert run(folder, "deploy", "--to", "b", empty_database).returncode == 0
+    now = run_json(folder, "status", empty_database)
+    with psycopg.connect(empty_database) as conn:
+        conn.execute("drop table sqitch.releases; alter table sqitch.changes drop script_hash")
+    assert run_json(folder, "status", empty_database) == now
+    assert run_json(folder, "verify", empty_database)["verified"] == 2
+    answer = json.loads(run(folder, "check", "--json", empty_database).stdout)
+    assert "changed" not in {it["level"] for it in answer["findings"]}
 
 
 @pytest.mark.static

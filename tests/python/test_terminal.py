@@ -62,9 +62,12 @@ def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
     lines.change("deploy", "c")
     lines.failed("c")
     out, err = capsys.readouterr()
-    assert (
-        out == "  + a \\x1b[31m ... ok\n  + b ... \n    b ... ok, not verified\n  + c ... FAILED\n"
-    )
+    assert out.splitlines() == [
+        "  + a \\x1b[31m ... ok",
+        "  + b ... ",
+        "  + b ... ok, not verified",
+        "  + c ... FAILED",
+    ]
     assert err == "    NOTICE: \\x07\n"
 
 
@@ -172,7 +175,7 @@ def test_a_revert_asks_on_a_terminal(empty_database: str, tmp_path: Path) -> Non
     assert (code, "Nothing was reverted." in told) == (1, True)
     assert "  - b\n  - a\nRevert 2 changes of small from " in told
     assert "? [y/N]: " in told
-    code, told = on_a_terminal(tmp_path, *revert, typed="\x03")
+    code, told = on_a_terminal(tmp_path, *revert, typed="\x04")
     assert code == 130
     assert recorded(empty_database) == ["a", "b"]
     code, told = on_a_terminal(tmp_path, *revert, typed="y\n")

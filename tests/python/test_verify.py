@@ -41,6 +41,9 @@ def folder(tmp_path: Path) -> Path:
             "begin;\nselect 4;\ncommit;\n",
             verify="begin;\nselect 1;\nrollback;\nbegin;\nselect 2;\nrollback;\n",
         ),
+        "meta": Sql("begin;\nselect 5;\ncommit;\n", verify="\\if true\nselect 1;\n\\endif\n"),
+        "copies": Sql("begin;\nselect 6;\ncommit;\n", verify="copy good to stdout;\n"),
+        "vacuum": Sql("begin;\nselect 7;\ncommit;\n", verify="vacuum good;\n"),
         "last": table("last"),
     }
     write_project(tmp_path, changes)
@@ -101,7 +104,7 @@ def test_failing_missing_and_reworked(deployed: tuple[Path, str]) -> None:
     assert found["kind"] == "failed"
     assert re.match(r"verify/fails\.sql:2.*22012: division by zero", found["message"])
     assert answer["unchecked"] == ["missing"]
-    assert (answer["deployed"], answer["verified"], answer["reworked"]) == (9, 6, 1)
+    assert (answer["deployed"], answer["verified"], answer["reworked"]) == (12, 9, 1)
     assert [it["change"] for it in answer["pending"]] == ["pending"]
 
 
@@ -115,6 +118,7 @@ def test_every_failing_script_is_told(deployed: tuple[Path, str]) -> None:
     assert "2 changes failed verification." in done.stderr
     assert "* fails ... FAILED\n" in done.stdout
     assert "* missing ... has no verify script\n" in done.stdout
+    assert "* vacuum ... ok (not atomic)\n" in done.stdout
     assert "* old @v1 ... not verified: it is reworked later\n" in done.stdout
     assert failing(ours(folder, dsn)) == theirs(folder, dsn) == {"fails", "last"}
 
@@ -125,6 +129,18 @@ def test_what_a_verify_script_does_is_taken_back(deployed: tuple[Path, str]) -> 
     assert failing(ours(folder, dsn)) == {"fails"}
     with psycopg.connect(dsn) as conn:
         assert conn.execute("select to_regclass('left_over')").fetchone() == (None,)
+
+
+def test_scripts_that_psql_runs_can_fail(deployed: tuple[Path, str]) -> None:
+    folder, dsn = deployed
+    (folder / "verify/meta.sql").write_text("\\if true\nselect 1;\nselect 1/0;\n\\endif\n")
+    (folder / "verify/vacuum.sql").write_text("select 1;\nvacuum nosuch;\n")
+    (folder / "verify/copies.sql").write_text("copy nosuch to stdout;\n")
+    answer = ours(folder, dsn)
+    assert failing(answer) == theirs(folder, dsn) == {"fails", "meta", "vacuum", "copies"}
+    told = "\n".join(it["message"] for it in answer["findings"])
+    for place in ("verify/meta.sql:3", "verify/vacuum.sql:2", "verify/copies.sql:1"):
+        assert place in told
 
 
 def test_out_of_order(deployed: tuple[Path, str]) -> None:
@@ -172,7 +188,7 @@ def test_a_plan_without_changes(deployed: tuple[Path, str]) -> None:
     folder, dsn = deployed
     (folder / "sqitch.plan").write_text("%project=small\n")
     answer = ours(folder, dsn)
-    assert len(answer["findings"]) == 9
+    assert len(answer["findings"]) == 12
     assert {it["kind"] for it in answer["findings"]} == {"unplanned"}
     assert sqitch(folder, dsn, "verify", "{target}").returncode == 2
 
@@ -185,5 +201,5 @@ def test_a_script_that_cannot_be_read_is_a_finding(deployed: tuple[Path, str]) -
 
 def test_nothing_deployed(empty_database: str, folder: Path) -> None:
     answer = run_json(folder, "verify", empty_database)
-    assert (answer["deployed"], answer["findings"], len(answer["pending"])) == (0, [], 9)
+    assert (answer["deployed"], answer["findings"], len(answer["pending"])) == (0, [], 12)
     assert "Nothing to verify" in run(folder, "verify", empty_database).stdout
