@@ -1,4 +1,4 @@
-"""Older registries: upgraded by deploy as `sqitch upgrade` does, refused by the other commands."""
+"""Older registries: upgraded by deploy as `sqitch upgrade` does, refused by revert."""
 
 from __future__ import annotations
 
@@ -50,11 +50,10 @@ def test_deploy_upgrades_as_sqitch_does(
         for dsn in (empty_database, other):
             deploy(tmp_path, dsn, to="b")
             older(dsn, text)
-        for arguments in (["status"], ["verify"], ["check"], ["revert", "--all", "-y"]):
-            done = run(tmp_path, *arguments, empty_database)
-            assert done.returncode == 1, arguments
-            assert "the next deploy upgrades it" in done.stderr + done.stdout
-            assert "Traceback" not in done.stderr
+        assert run(tmp_path, "status", empty_database).returncode == 0
+        done = run(tmp_path, "revert", "--all", "-y", empty_database)
+        assert done.returncode == 1
+        assert "the next deploy upgrades it" in done.stderr
         assert recorded(empty_database) == ["a", "b"]
 
         heard = Heard()
