@@ -88,7 +88,13 @@ def connect(
             conn = psycopg.connect(target.dsn, autocommit=True, prepare_threshold=None, **settings)
     except psycopg.OperationalError as error:
         raise Failure(_unreachable(error, given)) from None
-    conn.execute(_WATCH.encode())
+    try:
+        conn.execute(_WATCH.encode())
+    except psycopg.OperationalError as error:
+        raise Failure(
+            f"the connection to the server was lost: {plain(explain(error), given)}\n"
+            "Nothing was begun, so no change is half done. Run the same command again."
+        ) from None
     conn.add_notice_handler(lambda diag: notice(f"{diag.severity}: {diag.message_primary}"))
     return conn
 
