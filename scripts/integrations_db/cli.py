@@ -334,9 +334,9 @@ def deploy(
     if not done.changes:
         echo(f"Nothing to deploy: no change {f'up to {to} ' if to else ''}is pending.")
     elif dry_run and done.executed:
-        echo(f"Dry run: {count} deployed and rolled back ({seconds:.1f} s); nothing was kept.")
+        echo(f"Dry run: {count} would deploy: all of it ran and was rolled back.")
     elif dry_run:
-        echo(f"Dry run: {count} would deploy; this was only planned, nothing was kept.")
+        echo(f"Dry run: {count} would deploy: this was only planned, nothing was kept.")
     else:
         echo(f"Deployed {count} in {seconds:.1f} s.")
     if not dry_run:
