@@ -334,9 +334,9 @@ def deploy(
     if not done.changes:
         echo(f"Nothing to deploy: no change {f'up to {to} ' if to else ''}is pending.")
     elif dry_run and done.executed:
-        echo(f"Dry run: {count} deployed and rolled back ({seconds:.1f} s); nothing was kept.")
+        echo(f"Dry run: {count} would deploy: all of it ran and was rolled back.")
     elif dry_run:
-        echo(f"Dry run: {count} would deploy; this was only planned, nothing was kept.")
+        echo(f"Dry run: {count} would deploy: this was only planned, nothing was kept.")
     else:
         echo(f"Deployed {count} in {seconds:.1f} s.")
     if not dry_run:
@@ -604,12 +604,15 @@ def check(ctx: click.Context, target: str | None, strict: bool, as_json: bool) -
     from integrations_db.project import load_project
 
     root, _, where = _configured(ctx, target)
-    place = None
+    place = name = None
+    checked = ""
     try:
         project = load_project(root, where)
     except PlanError as error:
         findings = [located("error", str(error))]
     else:
+        name = project.plan.project
+        checked = f"{name}: {counted(len(project.plan.changes))}, "
         findings = check_project(project)
         if target and where:
             with _session(where, as_json) as (conn, _):
@@ -617,13 +620,14 @@ def check(ctx: click.Context, target: str | None, strict: bool, as_json: bool) -
                 findings += check_target(conn, project)
     count = Counter(finding.level for finding in findings)
     if as_json:
-        echo_json({"database": place, "findings": [finding_json(it) for it in findings]})
+        told = [finding_json(it) for it in findings]
+        echo_json({"project": name, "database": place, "findings": told})
     else:
         on_github = os.environ.get("GITHUB_ACTIONS") == "true"
         for finding in findings:
             echo(annotation(finding) if on_github else str(finding))
-        told = [counted(count[level], noun) for level, noun in _LEVELS.items() if count[level]]
-        echo(", ".join(told) if told else "No findings.")
+        sums = [counted(count[level], noun) for level, noun in _LEVELS.items() if count[level]]
+        echo(checked + (", ".join(sums) if sums else "no findings"))
     if count["error"] or (strict and count["warning"]):
         ctx.exit(Failure.exit_code)
     if count["changed"]:

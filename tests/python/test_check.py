@@ -63,7 +63,7 @@ def findings(folder: Path) -> list[str]:
 def test_nothing_to_find(folder: Path) -> None:
     assert findings(folder) == []
     done = run(folder, "check")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "No findings.\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "small: 4 changes, no findings\n", "")
 
 
 @pytest.mark.static
@@ -215,7 +215,7 @@ def test_how_a_script_runs_is_noted(folder: Path, text: str, expected: str) -> N
     lines = done.stdout.splitlines()
     assert len(lines) == 2
     assert re.match(expected, lines[0])
-    assert lines[1] == "1 note"
+    assert lines[1] == "small: 4 changes, 1 note"
 
 
 @pytest.mark.static
@@ -229,6 +229,7 @@ def test_strict(folder: Path) -> None:
 def test_json(folder: Path) -> None:
     (folder / "verify/c.sql").unlink()
     assert run_json(folder, "check") == {
+        "project": "small",
         "database": None,
         "findings": [
             {
@@ -262,7 +263,7 @@ def test_annotations(folder: Path) -> None:
         "exist",
         '::warning file=project/sqitch.plan,line=8::"c" has no verify script: verify/c.sql does '
         "not exist",
-        "1 error, 1 warning",
+        "small: 4 changes, 1 error, 1 warning",
     ]
 
 
@@ -308,7 +309,7 @@ def deployed(folder: Path, empty_database: str) -> tuple[Path, str]:
 def test_a_database_like_the_project(deployed: tuple[Path, str]) -> None:
     folder, dsn = deployed
     assert changed(folder, dsn) == []
-    assert run(folder, "check", dsn).stdout == "No findings.\n"
+    assert run(folder, "check", dsn).stdout == "small: 4 changes, no findings\n"
 
 
 @pytest.mark.database

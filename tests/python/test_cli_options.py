@@ -240,11 +240,11 @@ def test_an_interruption_is_json_too(
 @pytest.mark.database
 def test_a_dry_run_says_whether_it_ran(empty_database: str, folder: Path) -> None:
     done = run(folder, "deploy", "--dry-run", empty_database)
-    assert "Dry run: 2 changes deployed and rolled back" in done.stdout
+    assert "Dry run: 2 changes would deploy: all of it ran and was rolled back." in done.stdout
     (folder / "deploy/b.sql").write_text("create index concurrently i on a (id);\n")
     done = run(folder, "deploy", "--dry-run", empty_database)
     assert (
-        "Dry run: 2 changes would deploy; this was only planned, nothing was kept." in done.stdout
+        "Dry run: 2 changes would deploy: this was only planned, nothing was kept." in done.stdout
     )
     told = run_json(folder, "deploy", "--dry-run", empty_database)
     assert (told["executed"], len(told["deployed"])) == (False, 2)

@@ -205,7 +205,7 @@ def test_either_way_of_running_does_what_psql_does(
 ) -> None:
     folder = tmp_path_factory.mktemp("scripts")
     theirs = run_scripts(server.dsn, folder, made)
-    with psycopg.connect(server.dsn, autocommit=True) as conn:
+    with psycopg.connect(server.dsn, autocommit=True, prepare_threshold=None) as conn:
         conn.execute("create temp table t (a integer)")
         for number, (source, (rows, failed)) in enumerate(zip(made, theirs, strict=True)):
             try:

@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 
 from .world import World
 
-ACTIONS = ["create", "rename", "config", "put", "get", "status", "revoke", "delete", "rotate"]
+ACTIONS = [
+    "create",
+    "rename",
+    "config",
+    "put",
+    "refresh",
+    "get",
+    "status",
+    "revoke",
+    "delete",
+    "rotate",
+]
 STEPS = st.lists(
     st.tuples(
         st.integers(0, 1),  # who acts
@@ -42,6 +53,11 @@ def act(world: World, account: Account, instance_id: UUID, action: str, text: st
         "rename": lambda: svc.rename_instance(instance_id, text),
         "config": lambda: svc.update_config(instance_id, {"k": text}),
         "put": lambda: svc.put_credentials(instance_id, f'{{"k": "{text}"}}'),
+        "refresh": lambda: svc.complete_refresh(
+            svc.claim_refresh(instance_id),
+            f'{{"k": "{text}"}}',
+            world.instance(instance_id).credentials_version,
+        ),
         "get": lambda: svc.get_credentials(instance_id),
         "status": lambda: svc.set_instance_status(instance_id, "disabled"),
         "revoke": lambda: svc.revoke_credentials(instance_id),
@@ -54,7 +70,7 @@ def act(world: World, account: Account, instance_id: UUID, action: str, text: st
         assert instance_id in account.secrets, "it acted on another tenant's instance"
     if action == "get":
         assert answer == {"k": account.secrets[instance_id]}
-    elif action == "put":
+    elif action in ("put", "refresh"):
         account.secrets[instance_id] = text
     elif action == "revoke":
         account.secrets[instance_id] = None
