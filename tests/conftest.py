@@ -11,7 +11,7 @@ import pytest
 from inner import Inner
 from integrations_db.testing.servers import Server
 
-pytest_plugins = ["pytester", "integrations_db.testing.plugin"]
+pytest_plugins = ["pytester", "integrations_db.testing.plugin", "api.fixtures"]
 
 ROOT = Path(__file__).parent.parent
 

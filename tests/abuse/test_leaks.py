@@ -19,12 +19,11 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from api.client import Client
+from api.server_log import Log
+from api.world import World
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
-
-from .client import Client
-from .server_log import Log
-from .world import World
 
 Login = Callable[[str, str], str]
 

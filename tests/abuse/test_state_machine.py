@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import psycopg
+from api.world import World
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from .world import World
 
 ACTIONS = ["create", "rename", "config", "put", "get", "status", "revoke", "delete", "rotate"]
 STEPS = st.lists(

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-
-from .world import ROLES, STRANGER, World
+from api.world import ROLES, STRANGER, World
 
 SVC, TENANT, ADMIN, AUDITOR = ROLES
 EVERYBODY = (*ROLES, STRANGER)

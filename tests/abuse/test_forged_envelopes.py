@@ -15,10 +15,9 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from api.world import World
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from .world import World
 
 Envelope = dict[str, Any]
 
