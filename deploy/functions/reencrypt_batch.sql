@@ -8,6 +8,8 @@
 -- requires: functions/write_audit
 -- requires: functions/require_tenant
 -- requires: policies/integration_instances
+-- requires: tables/refresh_leases
+-- requires: policies/refresh_leases
 
 begin;
 set local search_path = pg_catalog, pg_temp;
@@ -112,6 +114,12 @@ begin
         perform integrations_private.move_instance(
           v_instance, 'error', integrations_private.quarantine_reason());
       end if;
+
+      -- What cannot be decrypted cannot be refreshed: a refresh that failed is not due again.
+      update integrations_private.refresh_leases as l
+         set retry_at = null
+       where l.tenant_id = v_tenant_id
+         and l.instance_id = v_instance.id;
 
       perform integrations_private.write_audit(
         v_tenant_id, v_instance.id, 'credentials_quarantined',

@@ -151,4 +151,10 @@ on integrations.integration_instances (tenant_id, created_at desc);
 comment on index integrations.integration_instances_tenant_id_created_at_idx is
 $$Lists a tenant's newest installations first.$$;
 
+-- Not led by the tenant: it serves a list across tenants, and no key.
+create index integration_instances_credentials_expire_at_idx
+on integrations.integration_instances (credentials_expire_at) where status = 'active';
+comment on index integrations.integration_instances_credentials_expire_at_idx is
+$$Finds, across tenants, the credentials that expire soonest.$$;
+
 commit;

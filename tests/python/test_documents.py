@@ -670,6 +670,9 @@ def _run_examples(conn: Connection, until: str = "") -> dict[str, Any]:
     for call in _calls():
         # svc_integration sorts last; the others would not see what they do not own.
         conn.execute(f"set local role {call.callers[-1]}")
+        if call.name == "fail_refresh":  # the lease of the example before is used
+            claim = next(other for other in _calls() if other.name == "claim_refresh")
+            values["lease"] = conn.execute(claim.example.encode(), values).fetchone()[0]  # type: ignore[index]
         cursor = conn.execute(call.example.encode(), values)
         row = cursor.fetchone()
         assert row is not None and cursor.description, call.name

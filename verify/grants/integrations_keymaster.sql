@@ -5,6 +5,7 @@ set local search_path = pg_catalog, pg_temp;
 set local quote_all_identifiers = off;
 
 -- All that the role has on tables of the package, nothing else: whole tables first, then columns.
+-- What it has on refresh_leases came by a later change, which is verified by itself.
 do $verify$
 begin
   if (
@@ -16,6 +17,7 @@ begin
      where c.relnamespace in (pg_catalog.to_regnamespace('integrations'),
                               pg_catalog.to_regnamespace('integrations_private'))
        and c.relkind in ('r', 'p')
+       and c.relname <> 'refresh_leases'
        and a.grantee = pg_catalog.to_regrole('integrations_keymaster')
   ) is distinct from array[
     'integrations_private.audit_log INSERT',
@@ -36,6 +38,7 @@ begin
            ) as p (privilege)
      where c.relnamespace in (pg_catalog.to_regnamespace('integrations'),
                               pg_catalog.to_regnamespace('integrations_private'))
+       and c.relname <> 'refresh_leases'
        and a.grantee = pg_catalog.to_regrole('integrations_keymaster')
   ) is distinct from array[
     'integrations.integration_instances.credentials_expire_at SELECT',

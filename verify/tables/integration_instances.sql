@@ -120,9 +120,10 @@ begin
        and i.indexrelid::pg_catalog.regclass::text in (
          'integrations.integration_instances_integration_id_idx',
          'integrations.integration_instances_tenant_id_credentials_key_id_idx',
-         'integrations.integration_instances_tenant_id_created_at_idx'
+         'integrations.integration_instances_tenant_id_created_at_idx',
+         'integrations.integration_instances_credentials_expire_at_idx'
        )
-  ) is distinct from 3 then
+  ) is distinct from 4 then
     raise exception 'verify tables/integration_instances: an index is missing or invalid';
   end if;
 

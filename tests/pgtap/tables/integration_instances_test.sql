@@ -63,7 +63,8 @@ select indexes_are(
     'integration_instances_pkey', 'integration_instances_tenant_id_name_key',
     'integration_instances_integration_id_idx',
     'integration_instances_tenant_id_credentials_key_id_idx',
-    'integration_instances_tenant_id_created_at_idx'
+    'integration_instances_tenant_id_created_at_idx',
+    'integration_instances_credentials_expire_at_idx'
   ]);
 select is(
   (select a.attgenerated::text from pg_catalog.pg_attribute as a

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -189,3 +190,33 @@ class Client:
 
     def revoke_credentials(self, instance_id: UUID | None) -> None:
         self.call("revoke_credentials", instance_id=instance_id)
+
+    # Refreshes.
+
+    def claim_refresh(
+        self, instance_id: UUID | None, holder: str | None = "worker", **more: object
+    ) -> UUID:
+        return self.call(  # type: ignore[no-any-return]
+            "claim_refresh", instance_id=instance_id, holder=holder, **more
+        )
+
+    def complete_refresh(
+        self, lease: UUID | None, credentials: str | None, expected_version: int | None
+    ) -> int:
+        return self.call(  # type: ignore[no-any-return]
+            "complete_refresh",
+            lease=lease,
+            credentials=credentials,
+            expected_version=expected_version,
+        )
+
+    def fail_refresh(self, lease: UUID | None, reason: str | None, **more: object) -> None:
+        self.call("fail_refresh", lease=lease, reason=reason, **more)
+
+    def list_refresh_due(self, max_rows: int | None = 100) -> list[tuple[UUID, UUID, datetime]]:
+        """Gives tenant, instance and expiry, the earliest first."""
+        return self.rows(  # type: ignore[return-value]
+            "select tenant_id, instance_id, expires_at"
+            " from integrations.list_refresh_due(max_rows => %s::integer)",
+            max_rows,
+        )

@@ -1,0 +1,11 @@
+-- Revert integrations:policies/refresh_leases from pg
+
+begin;
+set local search_path = pg_catalog, pg_temp;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop policy keymaster_select on integrations_private.refresh_leases;
+drop policy tenant_all on integrations_private.refresh_leases;
+
+commit;
