@@ -7,7 +7,7 @@ import secrets
 import pytest
 from api.world import World
 
-from .test_leaks import Sieve, keys_of
+from .sieve import Sieve, keys_of
 
 TABLES = """
 select oid::regclass::text, coalesce(reltoastrelid, 0)::regclass::text from pg_class
