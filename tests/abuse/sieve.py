@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from uuid import UUID
 
 import psycopg
@@ -16,8 +17,9 @@ from api.world import World
 __all__ = ["Sieve", "derived", "forms", "keys_of"]
 
 
-def forms(secret: bytes) -> set[bytes]:
-    """Gives the ways in which a secret may be written, in lower case where case does not matter."""
+@cache
+def forms(secret: bytes) -> frozenset[bytes]:
+    """Gives the ways in which a secret may be written."""
     escaped = "".join(chr(b) if 32 <= b < 127 and b != 92 else f"\\{b:03o}" for b in secret)
     spelled = "".join(f"\\u{b:04x}" for b in secret)
     # Within the base64 of something longer: any of three alignments, without the ends, which
@@ -30,7 +32,9 @@ def forms(secret: bytes) -> set[bytes]:
         utf16 = {text.encode("utf-16-le"), text.encode("utf-16-be")}
     except UnicodeDecodeError:
         pass
-    return {secret, escaped.encode(), spelled.encode()} | encoded | url_safe | utf16
+    in_hex = secret.hex().encode()
+    written = {secret, escaped.encode(), spelled.encode(), in_hex, in_hex.upper()}
+    return frozenset(written | encoded | url_safe | utf16)
 
 
 @dataclass
@@ -47,18 +51,18 @@ class Sieve:
 
     def found_in(self, content: str | bytes) -> set[str]:
         """Names the secrets in a text or in a file: see ``forms``; or as the bytes of a plan."""
-        data = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
-        unbroken = re.sub(rb"\s+", b"", data) if isinstance(content, str) else data
-        lower = unbroken.lower()
-        lists = re.findall(rb"\[((?:\s+-?\d+)+)\s+\]", data) if isinstance(content, str) else []
-        planned = b"".join(bytes(int(n) & 255 for n in numbers.split()) for numbers in lists)
+        if isinstance(content, bytes):
+            places = [content]
+        else:
+            lists = re.findall(r"\[((?:\s+-?\d+)+)\s+\]", content)
+            planned = b"".join(bytes(int(n) & 255 for n in numbers.split()) for numbers in lists)
+            unbroken = "".join(content.split())
+            places = [content.encode("utf-8", "replace"), unbroken.encode("utf-8", "replace"),
+                      planned]  # fmt: skip
         return {
             name
             for name, secret in self.needles.items()
-            if secret.hex().encode() in lower
-            or any(form in data or form in unbroken for form in forms(secret))
-            or secret in planned
-            or secret.hex().encode() in planned
+            if any(form in place for place in places for form in forms(secret))
         }
 
     def in_heard(self) -> set[str]:
