@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 import psycopg
@@ -350,3 +351,86 @@ def test_the_error_of_a_check_shows_no_row(world: World, login: Login, log: Log)
         sieve.hear(caught.value.diag)
     assert sieve.in_heard() == set()
     assert sieve.found_in(log.text()) == set()
+
+
+# What docs/security.md and docs/calling.md warn of: own arguments get into the log. Nothing else
+# does, whatever is set: no data key, and no key that is derived from one.
+ARGUMENTS = {"secret", "KEK"}
+
+
+@dataclass(frozen=True)
+class Unsafe:
+    """A way to get arguments into the log, and who else sees them."""
+
+    settings: dict[str, str] = field(default_factory=dict)  # of the login, by a superuser
+    session: tuple[str, ...] = ()  # by the caller himself
+    fails: bool = False  # the calls end with an error
+    literals: bool = False  # values stand in the text of statements
+    client_is_told: bool = False
+    since: int = 0
+
+
+UNSAFE = {
+    "log_statement = all": Unsafe({"log_statement": "all"}),
+    "log_min_duration_statement = 0": Unsafe({"log_min_duration_statement": "0"}),
+    "log_min_duration_sample": Unsafe(
+        {"log_min_duration_sample": "0", "log_statement_sample_rate": "1"}
+    ),
+    "log_transaction_sample_rate = 1": Unsafe({"log_transaction_sample_rate": "1"}),
+    "log_parameter_max_length_on_error = -1": Unsafe(
+        session=("set log_parameter_max_length_on_error = -1",), fails=True, client_is_told=True
+    ),
+    "debug_print_plan = on": Unsafe(
+        session=("set debug_print_plan = on", "set debug_pretty_print = off")
+    ),
+    "literals, and log_statement": Unsafe(
+        {"log_statement": "all", "log_parameter_max_length": "0"}, literals=True
+    ),
+    "literals, and an error": Unsafe(literals=True, fails=True),
+    "auto_explain": Unsafe(
+        {"session_preload_libraries": "auto_explain", "auto_explain__log_min_duration": "0"},
+        since=160000,
+    ),
+    "auto_explain.log_verbose": Unsafe(
+        {
+            "session_preload_libraries": "auto_explain",
+            "auto_explain__log_min_duration": "0",
+            "auto_explain__log_verbose": "on",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("how", UNSAFE)
+def test_what_unsafe_settings_tell(world: World, login: Login, log: Log, how: str) -> None:
+    unsafe = UNSAFE[how]
+    if world.superuser.conn.info.server_version < unsafe.since:
+        pytest.skip(f"PostgreSQL {unsafe.since // 10000} was the first to do it")
+    tenant_id, instance_id = world.new_stored()
+    secret = f"SENTINEL{secrets.token_hex(16)}"
+    sieve = Sieve(
+        keys_of(world, tenant_id, instance_id) | {"secret": secret.encode(), "KEK": world.kek}
+    )
+    svc = with_settings(world, login, "svc_integration", **unsafe.settings)
+    sieve.listen(svc)
+    for command in unsafe.session:
+        svc.run(command)
+    if unsafe.literals:  # as psycopg does it on request, and the drivers of others by themselves
+        svc.conn.cursor_factory = psycopg.ClientCursor
+    kek_id = f"kek {uuid4()}" if unsafe.fails else world.kek_id
+    for call in (
+        lambda: svc.unlock(kek_id, world.kek),
+        lambda: (
+            unsafe.fails or svc.unlock(kek_id, world.kek),
+            svc.put_credentials(uuid4() if unsafe.fails else instance_id, f'{{"k": "{secret}"}}'),
+        ),
+    ):
+        try:
+            with svc.within(tenant_id):
+                call()
+            assert not unsafe.fails
+        except psycopg.Error as error:
+            assert unsafe.fails, error
+            sieve.hear(error.diag)
+    assert sieve.found_in(log.text()) == ARGUMENTS
+    assert sieve.in_heard() == (ARGUMENTS if unsafe.client_is_told else set())
