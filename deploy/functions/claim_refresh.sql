@@ -13,8 +13,8 @@ set local statement_timeout = '60s';
 -- Loads PL/pgSQL: an ordinary deployer may only name a setting that the session knows.
 do $load$ begin end $load$;
 
--- now() is as old as the transaction: a lease begins by the clock, read once the instance is locked.
--- A live lease stops its own holder, too: threads may share a name.
+-- now() is as old as the transaction: a lease begins by the clock, read once the instance is
+-- locked. A live lease stops its own holder, too: threads may share a name.
 create function integrations.claim_refresh(
   instance_id uuid,
   holder text,

@@ -37,6 +37,9 @@ def live(world: World) -> None:
         instance_id = svc.create_instance(world.definition, "Sales", {"a": [1, None]})
         assert svc.put_credentials(instance_id, STORED) == 1
         assert svc.get_credentials(instance_id) == READ
+        svc.fail_refresh(svc.claim_refresh(instance_id), "refused")
+        assert svc.complete_refresh(svc.claim_refresh(instance_id), STORED, 1) == 2
+        svc.rows("select tenant_id, instance_id from integrations.list_refresh_due(1)")
         svc.create_tenant_key(world.kek_id, world.kek)
         assert svc.unlock(world.kek_id, world.kek) == 2
         assert svc.get_credentials(instance_id) == READ

@@ -45,6 +45,15 @@ def story(world: World, svc: Client, instance_id: UUID, secret: str) -> Iterator
     def put(credentials: str | None = good, **more: int) -> Callable[[], object]:
         return lambda: (unlock(), svc.put_credentials(instance_id, credentials, **more))
 
+    def refresh(credentials: str | None, version: int | None = None) -> Callable[[], object]:
+        def step() -> None:
+            unlock()
+            stored = "select credentials_version from integrations.instance_overview where id = %s"
+            version_ = svc.value(stored, instance_id) if version is None else version
+            svc.complete_refresh(svc.claim_refresh(instance_id), credentials, version_)
+
+        return step
+
     yield None, put()
     yield None, lambda: (unlock(), svc.get_credentials(instance_id))
     yield None, lambda: svc.create_tenant_key(kek_id, kek)
@@ -76,30 +85,17 @@ def story(world: World, svc: Client, instance_id: UUID, secret: str) -> Iterator
     yield None, svc.wrapped_keys
     yield "22023", lambda: (unlock(), svc.reencrypt_batch(0))
     yield "IN302", svc.reencrypt_batch
-
-    def refresh(
-        credentials: str | None, version: int | None = None, lease: UUID | None = None
-    ) -> Callable[[], object]:
-        def call() -> object:
-            claimed = lease or svc.claim_refresh(instance_id, "worker")
-            unlock()
-            [(now,)] = svc.rows(
-                "select credentials_version from integrations.integration_instances where id = %s",
-                instance_id,
-            )
-            return svc.complete_refresh(claimed, credentials, version or now)
-
-        return call
-
     yield None, refresh(good)
     yield "IN305", refresh(f'{{"api_key": {secret}}}')
+    yield "IN306", refresh(good, 99)
     yield "22023", refresh(None)
-    yield "IN306", refresh(good, version=99)
-    yield "IN402", refresh(good, lease=uuid4())
-    yield None, lambda: svc.fail_refresh(svc.claim_refresh(instance_id, "worker"), "HTTP 503")
-    yield None, put()
+    yield "IN402", lambda: svc.complete_refresh(uuid4(), good, 1)
+    yield "IN402", lambda: svc.fail_refresh(uuid4(), "refused")
+    yield None, lambda: svc.fail_refresh(svc.claim_refresh(instance_id), "refused")
+    yield None, lambda: svc.list_refresh_due(1)
     yield None, lambda: svc.create_tenant_key(f"kek {uuid4()}", kek)
     yield "IN302", put()
+    yield "IN302", refresh(good)
     yield None, lambda: svc.revoke_credentials(instance_id)
     yield "IN202", lambda: (unlock(), svc.get_credentials(instance_id))
     yield "IN202", put()
@@ -294,7 +290,8 @@ def test_plans_of_inner_statements_hold_no_key(world: World, login: Login, log: 
         with svc.unlocked(tenant_id, world.kek_id, world.kek):
             assert svc.get_credentials(instance_id) == {"api_key": secret}
             svc.put_credentials(instance_id, '{"api_key": "other"}')
-            svc.put_credentials(instance_id, "{}")
+            version = svc.put_credentials(instance_id, "{}")
+            svc.complete_refresh(svc.claim_refresh(instance_id), '{"api_key": "third"}', version)
             svc.create_tenant_key(world.kek_id, world.kek)
         with world.unlocked(tenant_id):
             world.svc.put_credentials(instance_id, f'{{"api_key": "{secret}"}}')
@@ -326,6 +323,7 @@ def test_auto_explain_of_nested_statements_shows_no_key(
     svc = with_settings(world, login, "svc_integration", **settings)
     with svc.unlocked(tenant_id, world.kek_id, world.kek):
         svc.put_credentials(instance_id, f'{{"api_key": "{secret}"}}')
+        svc.complete_refresh(svc.claim_refresh(instance_id), f'{{"api_key": "{secret}"}}', 2)
         svc.get_credentials(instance_id)
         svc.create_tenant_key(world.kek_id, world.kek)
     sieve.needles |= keys_of(world, tenant_id, instance_id)

@@ -665,7 +665,7 @@ def _run_examples(conn: Connection, until: str = "") -> dict[str, Any]:
         "new_kek": secrets.token_bytes(32),
         "data_key": secrets.token_bytes(32),
         "wrapped": secrets.token_bytes(60),  # as a key management service would answer
-        "credentials": json.dumps({"access_token": "a token", "expires_in": 1800}),
+        "credentials": json.dumps({"access_token": "a token", "expires_in": 240}),
     }
     for call in _calls():
         # svc_integration sorts last; the others would not see what they do not own.

@@ -188,6 +188,22 @@ $function$;
 comment on function tests.instance(uuid, text) is
 $$The whole row of an installation, whoever asks.$$;
 
+create function tests.lease(tenant_id uuid, name text default 'crm')
+returns integrations_private.refresh_leases
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $function$
+select l
+  from integrations_private.refresh_leases as l
+ where l.tenant_id = lease.tenant_id
+   and l.instance_id = tests.instance_id(lease.tenant_id, lease.name);
+$function$;
+
+comment on function tests.lease(uuid, text) is
+$$The whole row of the lease of an installation, whoever asks.$$;
+
 create function tests.active_key(tenant_id uuid)
 returns integrations_private.tenant_keys
 language sql

@@ -39,6 +39,7 @@ select results_eq(
   $$,
   $$
     values ('integrations.destroy_key(uuid,text)', 'integrations_keymaster'),
+           ('integrations.list_refresh_due(integer)', 'integrations_keymaster'),
            ('integrations.retire_key(uuid)', 'integrations_keymaster'),
            ('integrations.rewrap_keys(text,bytea,text,bytea,integer)', 'integrations_keymaster'),
            ('integrations_private.list_keys()', 'integrations_keymaster')

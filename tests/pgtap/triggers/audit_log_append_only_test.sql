@@ -73,7 +73,8 @@ select throws_ok(
   'truncate integrations_private.audit_log', '42501', 'the audit log is append-only',
   'a superuser does not empty the log');
 select throws_ok(
-  'truncate integrations.integration_definitions, integrations.integration_instances', 'IN102',
+  'truncate integrations.integration_definitions, integrations.integration_instances, '
+    'integrations_private.refresh_leases', 'IN102',
   null,
   'nor by way of another table');
 set local session_replication_role = replica;

@@ -110,7 +110,8 @@ select throws_ok(
   'delete from integrations.integration_definitions', 'IN102', null,
   'nor with the draft beside it');
 select throws_ok(
-  'truncate integrations.integration_definitions, integrations.integration_instances', 'IN102',
+  'truncate integrations.integration_definitions, integrations.integration_instances, '
+    'integrations_private.refresh_leases', 'IN102',
   null,
   'a superuser does not empty the table');
 select throws_ok(
@@ -125,7 +126,8 @@ select throws_ok(
   $$ update integrations.integration_definitions set type = 'basic' where name = 'Salesforce' $$,
   'IN102', null, 'a replica does not change one');
 select throws_ok(
-  'truncate integrations.integration_definitions, integrations.integration_instances', 'IN102',
+  'truncate integrations.integration_definitions, integrations.integration_instances, '
+    'integrations_private.refresh_leases', 'IN102',
   null,
   'a replica does not empty the table');
 set local session_replication_role = origin;

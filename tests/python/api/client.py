@@ -215,7 +215,7 @@ class Client:
 
     def list_refresh_due(self, max_rows: int | None = 100) -> list[tuple[UUID, UUID, datetime]]:
         """Gives tenant, instance and expiry, the earliest first."""
-        return self.rows(  # type: ignore[return-value]
+        return self.rows(
             "select tenant_id, instance_id, expires_at"
             " from integrations.list_refresh_due(max_rows => %s::integer)",
             max_rows,

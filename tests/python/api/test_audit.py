@@ -109,7 +109,7 @@ def test_entries_outlive_what_they_tell_of(world: World) -> None:
         "delete from {}",
         "truncate {}",
         "truncate {} cascade",
-        "truncate integrations.integration_instances, {}",
+        "truncate integrations.integration_instances, integrations_private.refresh_leases, {}",
         "merge into {} as a using (values (1)) as v on a.tenant_id = '{tenant}'"
         " when matched then delete",
     ],

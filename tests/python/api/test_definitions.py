@@ -148,7 +148,10 @@ def test_only_a_draft_is_deleted(world: World, status: str) -> None:
 
 def test_the_catalogue_is_never_emptied(world: World) -> None:
     registered(world)
-    tables = "integrations.integration_definitions, integrations.integration_instances"
+    tables = (
+        "integrations.integration_definitions, integrations.integration_instances,"
+        " integrations_private.refresh_leases"
+    )
     for target in ("integrations.integration_definitions cascade", tables):
         for replication_role in ("origin", "replica"):
             with world.refused("IN102"), world.superuser.conn.transaction():
