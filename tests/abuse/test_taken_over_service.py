@@ -127,7 +127,7 @@ def test_every_read_is_told_however_it_is_done(world: World, thief: Client, log:
         thief.rows(f"select 1 where {one} is not null")
         with thief.conn.cursor().copy(f"copy (select {one}) to stdout".encode()) as copy:
             assert b"".join(copy)
-    lines = "integrations: credentials_read"
+    lines = f"integrations: credentials_read tenant={tenant_id}"
     assert world.events(tenant_id).count("credentials_read") == 3 + 6
     assert log.text().count(lines) == 3 + 6
 

@@ -193,6 +193,12 @@ def tell_everything(world: World, sieve: Sieve, secret: str) -> None:
     play_steps(world, admin, sieve, rotated, admin_story(admin, old, new, key_id))
     draft = admin.register_definition("Draft", "basic", "0.1.0")
     admin.discard_draft(draft)
+    for (function,) in admin.rows(
+        "select oid::regproc::text from pg_proc"
+        " where pronamespace = 'integrations'::regnamespace and pronargs = pronargdefaults"
+        "   and has_function_privilege(oid, 'execute')"
+    ):
+        admin.rows(f"select * from {function}()")
     for conn in (svc.conn, admin.conn):
         conn.close()
 
