@@ -9,10 +9,9 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from api.server_log import Log
+from api.world import World
 from psycopg.conninfo import conninfo_to_dict
-
-from .server_log import Log
-from .world import World
 
 TABLES = ["integrations_private.audit_log", "integrations_private.audit_log_default"]
 

@@ -10,8 +10,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-
-from .world import World
+from api.world import World
 
 
 @pytest.mark.parametrize(
