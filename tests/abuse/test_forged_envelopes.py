@@ -47,8 +47,8 @@ def store(world: World, instance_id: UUID, envelope: Envelope, **columns: object
 def refuse(world: World, tenant_id: UUID, instance_id: UUID) -> None:
     """Expects the one answer."""
     key_id = world.instance(instance_id).credentials_key_id
-    with world.refused("IN304") as caught:
-        world.read(tenant_id, instance_id)
+    with world.refused("IN304") as caught, world.unlocked(tenant_id):
+        world.svc.get_credentials(instance_id)
     diag = caught.value.diag
     assert diag.message_primary == ANSWER
     assert diag.message_detail == f"Instance {instance_id}, key {key_id}."
