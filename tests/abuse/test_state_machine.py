@@ -89,6 +89,23 @@ class Instance:
     version: int = 0
     key: UUID | None = None
     altered: bool = False
+    refresh: Refresh | None = None
+
+
+@dataclass
+class Refresh:
+    """How refreshes of an instance went; ``lease`` while one is going on.
+
+    Attributes:
+        holder: who claimed last.
+        version: that of the credentials when they were claimed, or what came of the refresh.
+        fresh: it was completed, and nobody claimed since.
+    """
+
+    holder: str
+    version: int
+    lease: UUID | None = None
+    fresh: bool = False
 
 
 @dataclass
@@ -152,6 +169,28 @@ class State:
             raise Refused("IN202")
         return instance
 
+    def put(self, instance: Instance, secret: str, version: int | None) -> int:
+        if version not in (None, instance.version):
+            raise Refused("IN306")
+        active = self.tenant.active
+        if active is None:
+            raise Refused("IN307" if self.ring and self.ring[0] == self.tenant_id else "IN302")
+        self.open_key(*active)
+        instance.secret, instance.key, instance.altered = secret, active[0], False
+        instance.status, instance.reason = "active", None
+        instance.version += 1
+        self.audit("credentials_stored")
+        return instance.version
+
+    def leased(self, lease: UUID | None) -> tuple[Instance, Refresh]:
+        tenant = self.tenant
+        if lease is None:
+            raise Refused("22023")
+        for instance in tenant.instances.values():
+            if instance.refresh and instance.refresh.lease == lease:
+                return instance, instance.refresh
+        raise Refused("IN402")
+
     def move(self, instance: Instance, status: str, reason: str | None = None) -> None:
         if status not in MOVES[instance.status]:
             raise Refused("IN104")
@@ -197,6 +236,7 @@ class Tenants(RuleBasedStateMachine):
 
     instances = Bundle("instances")
     keys = Bundle("keys")
+    leases = Bundle("leases")
 
     def __init__(self) -> None:
         super().__init__()
@@ -411,22 +451,7 @@ class Tenants(RuleBasedStateMachine):
         def model(_: Any) -> int:
             if secret is None:
                 raise Refused("IN305")
-            instance = self.state.usable(instance_id)
-            if version not in (None, instance.version):
-                raise Refused("IN306")
-            active = self.state.tenant.active
-            if active is None:
-                ring = self.state.ring
-                raise Refused("IN307" if ring and ring[0] == self.state.tenant_id else "IN302")
-            self.state.open_key(*active)
-            instance.secret, instance.key, instance.version = (
-                secret,
-                active[0],
-                instance.version + 1,
-            )
-            instance.status, instance.reason, instance.altered = "active", None, False
-            self.state.audit("credentials_stored")
-            return instance.version
+            return self.state.put(self.state.usable(instance_id), secret, version)
 
         text = "[]" if secret is None else json.dumps({"k": secret})
         self.does(lambda: self.client.put_credentials(instance_id, text, version), model)
@@ -456,6 +481,83 @@ class Tenants(RuleBasedStateMachine):
             self.state.move(instance, "revoked")
 
         self.does(lambda: self.client.revoke_credentials(instance_id), model)
+
+    @precondition(lambda self: self.saved)
+    @rule(target=leases, instance_id=instances, holder=st.sampled_from(["one", "two", " "]))
+    def claim_refresh(self, instance_id: UUID, holder: str) -> Any:
+        def model(answer: UUID) -> UUID:
+            if not holder.strip():
+                raise Refused("22023")
+            instance = self.state.usable(instance_id)
+            former = instance.refresh
+            if former and former.lease:
+                raise Refused("IN401")
+            if former and former.fresh and former.holder != holder:
+                if former.version == instance.version:  # and nothing here ever is due
+                    raise Refused("IN401")
+            fresh = former.fresh if former else False
+            instance.refresh = Refresh(holder, instance.version, answer, fresh)
+            self.state.audit("refresh_claimed")
+            return answer
+
+        call = lambda: self.client.claim_refresh(instance_id, holder, ttl="1 hour")  # noqa: E731
+        answer = self.does(call, model)
+        return multiple() if answer is None else answer
+
+    @precondition(lambda self: self.saved)
+    @rule(
+        lease=leases | st.none(),
+        secret=st.sampled_from(["fresh", "fresher", None]),
+        version=st.sampled_from([None, 1, 2, 3]),
+    )
+    def complete_refresh(self, lease: UUID | None, secret: str | None, version: int | None) -> None:
+        def model(_: Any) -> int:
+            if version is None:
+                raise Refused("22023")
+            instance, refresh = self.state.leased(lease)
+            if secret is None:
+                raise Refused("IN305")
+            if instance.status in ("disabled", "revoked"):
+                raise Refused("IN202")
+            refresh.version = self.state.put(instance, secret, version)
+            refresh.lease, refresh.fresh = None, True
+            self.state.audit("refresh_completed")
+            return instance.version
+
+        text = "[]" if secret is None else json.dumps({"k": secret})
+        self.does(lambda: self.client.complete_refresh(lease, text, version), model)
+
+    @precondition(lambda self: self.saved)
+    @rule(target=leases, instance_id=instances, end=st.sampled_from(["complete", "fail", None]))
+    def refresh(self, instance_id: UUID, end: str | None) -> Any:
+        """Does it as a worker does; the lease that it used is of no use any more."""
+        tenant = self.state.tenants.get(self.state.tenant_id) if self.state.tenant_id else None
+        known = tenant.instances.get(instance_id) if tenant else None
+        lease = self.claim_refresh(instance_id, "one")
+        if isinstance(lease, UUID) and end == "complete":
+            self.complete_refresh(lease, "fresh", known.version if known else 1)
+        elif isinstance(lease, UUID) and end == "fail":
+            self.fail_refresh(lease, "HTTP 503")
+        return lease
+
+    @precondition(lambda self: self.saved)
+    @rule(lease=leases | st.none(), reason=REASONS)
+    def fail_refresh(self, lease: UUID | None, reason: str | None) -> None:
+        def model(_: Any) -> None:
+            if reason in (None, QUARANTINE):
+                raise Refused("22023")
+            instance, refresh = self.state.leased(lease)
+            if instance.status in ("disabled", "revoked"):
+                raise Refused("IN202")
+            if refresh.version == instance.version:
+                if instance.status == "active":
+                    self.state.move(instance, "error", reason)
+                elif instance.status == "error" and instance.reason != QUARANTINE:
+                    instance.reason = reason
+            refresh.lease = None
+            self.state.audit("refresh_failed")
+
+        self.does(lambda: self.client.fail_refresh(lease, reason), model)
 
     @precondition(lambda self: not self.saved)
     @rule(instance_id=instances)
