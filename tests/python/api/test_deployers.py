@@ -6,6 +6,8 @@ Each test has a server to itself: roles belong to the whole cluster.
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import psycopg
 import pytest
@@ -13,7 +15,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from .cluster import ORDINARY, OWNERS, POWERS, ROLES, Cluster
-from .deployment import CHANGES, catalogue, deploy, revert, run_script, verify
+from .deployment import CHANGES, ROOT, catalogue, deploy, revert, run_script, verify
 
 
 def advised(error: psycopg.Error) -> str:
@@ -225,3 +227,78 @@ def test_pgcrypto_that_others_use_by_now_stays(bare: Cluster) -> None:
     ]
     assert conn.execute("select public.digest_of('x')").fetchone()
     assert bare.roles() == set()
+
+
+def by_hand(bare: Cluster, conninfo: str, *arguments: str) -> str:
+    """Runs our command as a deployer does."""
+    done = subprocess.run(  # noqa: S603  # our own command
+        [sys.executable, "-m", "integrations_db", "--chdir", str(ROOT), *arguments, conninfo],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=bare.folder,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_command_of_an_ordinary_deployer(bare: Cluster) -> None:
+    """CREATEROLE and a database of his own are enough."""
+    conninfo, conn = bare.deployer("createrole nocreatedb nosuperuser")
+    before = catalogue(conn)
+    by_hand(bare, conninfo, "deploy")
+    assert f"{len(CHANGES)} changes" in by_hand(bare, conninfo, "verify")
+    by_hand(bare, conninfo, "revert", "--all", "--yes")
+    left = {row for row in catalogue(conn) - before if row[0] != "comments on"}
+    assert {row for row in left if "sqitch" not in str(row)} == set(), "more than the registry"
+    assert bare.roles() == set()
+    by_hand(bare, conninfo, "deploy")
+    bare.works(conninfo)
+
+
+@pytest.mark.parametrize("powers", ["createrole", ORDINARY])
+def test_roles_that_a_dba_has_made_before(bare: Cluster, powers: str) -> None:
+    """An ordinary deployer uses them as they are, and leaves them."""
+    conninfo, conn = bare.deployer(powers)
+    dba = bare.superuser(conninfo)
+    user = sql.Identifier(str(conninfo_to_dict(conninfo)["user"]))
+    for role in ROLES:
+        dba.execute(sql.SQL("create role {} nologin").format(sql.Identifier(role)))
+    inherit = " with inherit true, set true" if bare.server.version >= 160000 else ""
+    for role in OWNERS:
+        dba.execute(sql.SQL("grant {} to {}" + inherit).format(sql.Identifier(role), user))
+    dba.execute("alter role svc_integration login")
+    deploy(conn)
+    verify(conn)
+    bare.works(conninfo)
+    dba.execute("comment on role svc_integration is null")
+    notices = revert(conn)
+    assert bare.roles() == set(ROLES)
+    assert all("did not create it" in notice or "has members" in notice for notice in notices)
+    assert len(notices) == len(ROLES)
+
+
+def test_pgcrypto_elsewhere_in_both_databases_of_a_cluster(bare: Cluster) -> None:
+    """In different schemas, in one that the deployer made and in public."""
+    first_conninfo, first = bare.deployer()
+    user = sql.Identifier(str(conninfo_to_dict(first_conninfo)["user"]))
+    second_conninfo = psycopg.conninfo.make_conninfo(
+        first_conninfo, dbname=conninfo_to_dict(bare.database())["dbname"]
+    )
+    name = sql.Identifier(str(conninfo_to_dict(second_conninfo)["dbname"]))
+    bare.superuser().execute(sql.SQL("alter database {} owner to {}").format(name, user))
+    second = bare.connect(second_conninfo)
+    first.execute("create schema crypto")
+    first.execute("create extension pgcrypto schema crypto")
+    first.execute("grant usage on schema crypto to public")
+    bare.superuser(second_conninfo).execute("create extension pgcrypto schema public")
+    for conninfo, conn in ((first_conninfo, first), (second_conninfo, second)):
+        deploy(conn)
+        verify(conn)
+        bare.works(conninfo)
+    for conn, schema in ((first, "crypto"), (second, "public")):
+        revert(conn)
+        assert conn.execute(
+            "select extnamespace::regnamespace::text from pg_extension where extname = 'pgcrypto'"
+        ).fetchall() == [(schema,)]
