@@ -103,15 +103,14 @@ def gone(conn: Connection) -> bool:
     return conn.closed or conn.broken
 
 
-def _body_line(statement: Statement, context: str) -> int | None:
+def _body_line(script: Script, statement: Statement, context: str) -> int | None:
     """Returns the line of the script at which a DO block failed, by the server's context."""
     found = re.search(r"PL/pgSQL function inline_code_block line (\d+)", context.splitlines()[-1])
     if not found or statement.text[:2].upper() != "DO":
         return None
     for token in tokens(statement.text):
         if token.kind in ("dollar", "string"):
-            before = statement.text.count("\n", 0, token.start)
-            return statement.line + before + int(found[1]) - 1
+            return script.place(statement, token.start)[0] + int(found[1]) - 1
     return None
 
 
@@ -120,9 +119,9 @@ def place(script: Script, statement: Statement, error: psycopg.Error) -> str:
     diag = error.diag
     name = shown(script.path)
     if diag.statement_position:
-        line, column = script.place(statement.offset + int(diag.statement_position) - 1)
+        line, column = script.place(statement, int(diag.statement_position) - 1)
         return f"{name}:{line}:{column}"
-    if diag.context and (inside := _body_line(statement, diag.context)):
+    if diag.context and (inside := _body_line(script, statement, diag.context)):
         return f"{name}:{inside}"
     return f"{name}:{statement.line}"
 

@@ -27,7 +27,7 @@ from integrations_db.lexer import Statement
 from integrations_db.plan import Change, Dependency, Plan, find_change, resolve_dependency
 from integrations_db.project import Project
 from integrations_db.registry import Connection, Deployed
-from integrations_db.script import Script, shown, words
+from integrations_db.script import Kind, Script, ScriptError, shown, words
 
 __all__ = ["Listener", "Status", "Verification", "deploy", "revert", "status", "verify"]
 
@@ -247,7 +247,7 @@ def _run(conn: Connection, script: Script, lock_timeout: float | None) -> None:
 
     A lock timeout that was asked for is stronger than the script's own.
     """
-    for statement in script.statements:
+    for statement in script.body:
         if lock_timeout is not None and _sets_lock_timeout(statement):
             continue
         try:
@@ -389,10 +389,18 @@ def deploy(
         return [plan.changes[index] for index in indexes]
 
 
+def _script(project: Project, index: int, kind: Kind) -> Script:
+    """Reads a script that one transaction can hold."""
+    script = project.script(index, kind)
+    if script.execution != "atomic":
+        raise ScriptError(f"{script.why}\nIt cannot run in one transaction. Nothing was touched.")
+    return script
+
+
 def _scripts(project: Project, index: int, verify: bool) -> tuple[Script, Script | None]:
     """Reads the deploy script of a change, and the verify script if it is wanted and there."""
     checked = verify and project.path(index, "verify").exists()
-    return project.script(index, "deploy"), project.script(index, "verify") if checked else None
+    return _script(project, index, "deploy"), _script(project, index, "verify") if checked else None
 
 
 @contextmanager
@@ -574,7 +582,7 @@ def revert(
         changes = [plan.changes[index] for index in indexes]
         if not changes:
             return []
-        scripts = {index: project.script(index, "revert") for index in indexes}
+        scripts = {index: _script(project, index, "revert") for index in indexes}
         blocked = registry.requiring(conn, project.registry, [c.id for c in changes])
         if blocked:
             lines = [f"{required} is required by {name}" for required, name in blocked]
@@ -654,7 +662,7 @@ def verify(
             index for index in range(deployed) if index == last[project.plan.changes[index].name]
         ]
         scripts = {
-            index: project.script(index, "verify")
+            index: _script(project, index, "verify")
             for index in indexes
             if project.path(index, "verify").exists()
         }

@@ -1,21 +1,30 @@
 """Reads and writes ``sqitch.plan``, and computes Sqitch's change and tag IDs.
 
 Grammar and byte strings are those of Sqitch 1.3 to 1.6 (``App::Sqitch::Plan``, ``Plan::Change``,
-``Plan::Tag``), so that a database deployed by one tool is understood by the other. Two things that
-Sqitch accepts are refused, because they break it: a bare SHA-1 as a dependency (it recurses until
-memory is exhausted), and brackets in names (banned since 1.5.0).
+``Plan::Tag``), so that a database deployed by one tool is understood by the other: what Sqitch
+refuses is refused here, Perl's notions of blank, word and truth included. These are refused though
+one of its versions accepts them:
+
+- a bare SHA-1 as a dependency: Sqitch recurses until memory is exhausted;
+- brackets in names: banned since 1.5.0, which reads ``a[b]`` as change a that requires b;
+- a NUL character: no database takes it;
+- the year 0, and 23:59:60 on the days that had a leap second: neither Python nor PostgreSQL has
+  such a time.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from hashlib import sha1
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
+from urllib.parse import quote, unquote_to_bytes
 
 from integrations_db.errors import Failure, Usage
 
@@ -25,6 +34,7 @@ __all__ = [
     "Plan",
     "PlanError",
     "Tag",
+    "canonical_uri",
     "find_change",
     "format_plan",
     "parse_plan",
@@ -34,18 +44,20 @@ __all__ = [
     "script_hash",
 ]
 
-_PUNCT = re.escape("-!\"#$%&'()*+,./:;<=>?@[\\]^`{|}~")  # [:punct:] without the underscore
-_NAME = rf"(?![{_PUNCT}])(?:(?![~/=%^]\d+(?:$|[ \t]))[^ \t\n\r:@#\\\[\]])+(?<![{_PUNCT}])\b"
+_PUNCT = re.escape("-!\"#$%&'()*+,./:;<=>?@[]^`{|}~")  # [:punct:] without underscore, backslash
+_NAME = rf"(?![{_PUNCT}])(?:(?![~/=%^]\d+(?:\Z|[ \t]))[^ \t:@#\\\[\]])+(?<![{_PUNCT}])\b"
 _NAME_RE = re.compile(_NAME)
 _PRAGMA = re.compile(
     rf"[ \t]*%[ \t]*(?P<name>[^{_PUNCT}](?:[^ \t=]*?[^{_PUNCT} \t])?)"
-    r"(?:[ \t]*=[ \t]*(?P<value>.+))?"
+    r"(?:[ \t]*=[ \t]*(?P<value>.+))?",
+    re.DOTALL,
 )
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _LINE = re.compile(
     rf"""[ \t]*(?:@|[ \t]*[+-][ \t]*)?
     (?P<name>{_NAME})[ \t]*
     (?:\[(?P<deps>[^\]]+)\][ \t]*)?
-    (?:(?P<at>\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ)[ \t]*)?
+    (?:(?P<at>{_TIME.pattern})[ \t]*)?
     (?:(?P<planner>[^<]+)[ \t]+<(?P<email>[^>]+)>)?""",
     re.VERBOSE,
 )
@@ -53,12 +65,53 @@ _DEPENDENCY = re.compile(
     rf"(?P<conflict>!?)(?:(?P<project>{_NAME}):)?"
     rf"(?:(?P<id>[0-9a-f]{{40}})|(?P<change>{_NAME})(?:@(?P<tag>{_NAME}))?|@(?P<only>{_NAME}))"
 )
-_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_NOTE = re.compile(r"[ \t]*#[ \t]*(?P<note>.*)$")
+_ID = re.compile(r"[0-9a-f]{40}")
+_COMMENT = re.compile(r"[ \t]*(?:\#[ \t]*(?P<note>.+))?", re.DOTALL)
+_NOTE = re.compile(r"[ \t]*\#[ \t]*(?P<note>.*)", re.DOTALL)
 _SYMBOLIC = re.compile(rf"(?<![{_PUNCT}])(?P<sign>[~^])(?:(?P<twice>(?P=sign))|(?P<n>\d+))?\Z")
+_SPACE = " \t\n\v\f\r\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)  # Perl's \s; Python's also has the separators U+001C to U+001F
+# NUL, and the noncharacters of Unicode, which Perl does not read.
+_FORBIDDEN = re.compile(
+    "[\\0\ufdd0-\ufdef"
+    + "".join(chr(n << 16 | 0xFFFE) + chr(n << 16 | 0xFFFF) for n in range(17))
+    + "]"
+)
 _UNESCAPE = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
 _ESCAPE = {value: key for key, value in _UNESCAPE.items()}
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class _Shadow(dict[int, str]):
+    """Maps characters outside ASCII to one of their kind, where Perl and Python differ on kinds.
+
+    A line translated with it is matched instead of the line, and the spans found are the line's:
+    Perl's blanks become a space, its word characters an \u00e9, digits stay, the rest is \u20ac.
+    """
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        kind = unicodedata.category(char)
+        # Other_Alphabetic without a category of its own: the circled and squared Latin letters.
+        letter = 0x24B6 <= code <= 0x24E9 or 0x1F130 <= code <= 0x1F189
+        if code < 128 or kind == "Nd":
+            found = char
+        elif kind == "Zs":
+            found = " "
+        elif letter or kind[0] in "LM" or kind in ("Nl", "Pc") or code in (0x200C, 0x200D):
+            found = "\u00e9"
+        else:
+            found = "\u20ac"
+        self[code] = found
+        return found
+
+
+_SHADOW = _Shadow()
+
+
+def _shadow(text: str) -> str:
+    """Returns what to match instead of ``text``: of the same length."""
+    return text if text.isascii() else text.translate(_SHADOW)
 
 
 class PlanError(Failure):
@@ -67,12 +120,21 @@ class PlanError(Failure):
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """A required or conflicting change: ``change``, ``change@tag`` or ``@tag`` of a project."""
+    """A required or conflicting change: ``change``, ``change@tag`` or ``@tag`` of a project.
+
+    For a change of another project, ``change`` may be its ID.
+    """
 
     change: str | None
     tag: str | None = None
     project: str | None = None
     conflict: bool = False
+
+    @property
+    def id(self) -> str | None:
+        """The ID of the change, when it is known by that and not by a name."""
+        by_id = self.tag is None and self.change and _ID.fullmatch(self.change)
+        return self.change if by_id else None
 
     @property
     def key(self) -> str:
@@ -123,7 +185,7 @@ class Change:
         return " ".join([self.name, *(f"@{tag.name}" for tag in self.tags)])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """A project: its changes in the order of their deployment.
 
@@ -141,33 +203,89 @@ class Plan:
     pragmas: tuple[tuple[str, str], ...] = ()
     file: str = field(default="sqitch.plan", compare=False)
 
+    @cached_property
+    def positions(self) -> Mapping[str, Sequence[int]]:
+        """Where everything that names a change leads, in order: several positions when reworked.
+
+        The keys are names, ``@tag``, IDs of changes and tags, and HEAD and ROOT with and without @.
+        """
+        found: dict[str, list[int]] = {}
+        for index, change in enumerate(self.changes):
+            found.setdefault(change.name, []).append(index)
+            found[change.id] = [index]
+            for tag in change.tags:
+                found[f"@{tag.name}"] = found[tag.id] = [index]
+        if self.changes:
+            found["HEAD"] = found["@HEAD"] = [len(self.changes) - 1]
+            found["ROOT"] = found["@ROOT"] = [0]
+        return found
+
+    @cached_property
+    def rework_tags(self) -> tuple[tuple[str, ...], ...]:
+        """Of each change, the tags that may name its scripts; see :func:`rework_tags`."""
+        found: list[tuple[str, ...]] = [()] * len(self.changes)
+        for name in {change.name for change in self.changes}:
+            instances = self.positions[name]
+            for index, again in pairwise(instances):
+                here = [self.changes[i].tags for i in range(again - 1, index - 1, -1)]
+                found[index] = tuple(tag.name for each in here for tag in each)
+        return tuple(found)
+
+
+# The schemes whose URIs name a server, for Perl's URI: their default ports.
+_PORTS = {"ftp": 21, "http": 80, "https": 443, "sftp": 22, "ssh": 22}
+_RESERVED = ";/?:@&=+$,-_.!~*'()%"  # what Perl's URI leaves as it is, besides letters and digits
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9.+-]*):", re.ASCII)
+_AUTHORITY = re.compile(
+    r"//(?:(?P<user>[^/?]*)@)?(?P<host>[^/?@]*?)(?::(?P<port>[0-9]*))?(?=[/?]|\Z)"
+)
+
 
 def canonical_uri(uri: str) -> str:
-    """Returns a URI as Perl's ``URI->canonical`` writes it, which Sqitch puts into its IDs."""
-    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", uri):
-        return uri
-    # Unreserved escapes are decoded, others upper-cased, everything outside ASCII is escaped.
-    uri = quote(uri, safe="%!#$&'()*+,/:;=?@[]~")
-    unreserved = re.compile(rb"[A-Za-z0-9._~!*'()-]")
+    """Returns a URI as Perl's ``URI->canonical`` writes it, which Sqitch puts into its IDs.
+
+    For any text, and the rules of servers for http, https, ftp, sftp and ssh.
+    """
+    uri = re.sub(r"\A<(?:URL:)?(.*)>\Z", r"\1", uri, flags=re.DOTALL)
+    uri = re.sub(r'\A"(.*)"\Z', r"\1", uri, flags=re.DOTALL).strip(_SPACE)
+    found = _SCHEME.match(uri)
+    scheme = found["scheme"].lower() if found else ""
+    rest = uri[found.end() :] if found else uri
+    place = _AUTHORITY.match(rest)
+    head, tail = (rest[: place.end()], rest[place.end() :]) if place else ("", rest)
+    if place and scheme in _PORTS:
+        user, host, port = place["user"], place["host"], place["port"]
+        if not host.isascii():
+            host = host.encode("idna").decode()
+        host = _escaped(host, _RESERVED + "[]")
+        plain = unquote_to_bytes(host).decode("latin-1")
+        if re.search("[A-Z]", plain):
+            host = quote(plain.lower(), safe=_RESERVED.replace("@", "") + "[]")
+        if port in ("", str(_PORTS[scheme])):
+            port = None
+        head = f"//{_escaped(user) + '@' if user is not None else ''}{host}"
+        head += f":{port}" if port is not None else ""
+        if scheme in ("http", "https") and not tail:
+            tail = "/"
+    else:
+        head = _escaped(head, _RESERVED + "[]")
+    return (f"{scheme}:" if found else "") + head + _escaped(tail)
+
+
+def _escaped(text: str, kept: str = _RESERVED) -> str:
+    """Returns a part of a URI with escapes in their canonical form, and no others missing."""
+    text = quote(text, safe=kept)
 
     def escape(match: re.Match[str]) -> str:
-        byte = unquote_to_bytes(match.group())
-        return byte.decode() if unreserved.fullmatch(byte) else match.group().upper()
+        char = chr(int(match.group()[1:], 16))
+        return char if re.fullmatch(r"[A-Za-z0-9\-_.!~*'()]", char) else match.group().upper()
 
-    parts = urlsplit(re.sub(r"%[0-9A-Fa-f]{2}", escape, uri))
-    host, path = parts.netloc, parts.path
-    if host:
-        user, at, place = host.rpartition("@")
-        place = unquote_to_bytes(place).decode().lower()
-        if not place.isascii():
-            place = place.encode("idna").decode()
-        default = {"http": ":80", "https": ":443", "ftp": ":21"}.get(parts.scheme)
-        if default and place.endswith(default):
-            place = place.removesuffix(default)
-        host = user + at + place.removesuffix(":")
-        if not path and parts.scheme in ("http", "https"):
-            path = "/"
-    return urlunsplit((parts.scheme, host, path, parts.query, parts.fragment))
+    return re.sub(r"%[0-9A-Fa-f]{2}", escape, text)
+
+
+def _date(at: datetime) -> str:
+    """Returns a time (UTC) as plans and IDs write it."""
+    return at.isoformat()[:19] + "Z"
 
 
 def script_hash(path: Path) -> str | None:
@@ -195,14 +313,15 @@ def _identified(plan: Plan) -> Plan:
             lines.append(f"parent {changes[-1].id}")
         lines += [
             f"planner {change.planner_name} <{change.planner_email}>",
-            f"date {change.planned_at:{_TIME}}",
+            f"date {_date(change.planned_at)}",
         ]
         for word, sign, deps in (
             ("requires", "+", change.requires),
             ("conflicts", "-", change.conflicts),
         ):
-            if deps:
-                lines += [word, *(f"  {sign} {dep.name_in(plan.project)}" for dep in deps)]
+            names = [dep.name_in(plan.project) for dep in deps]
+            if names not in ([], ["0"]):  # Perl's truth
+                lines += [word, *(f"  {sign} {name}" for name in names)]
         change_id = _identifier("change", lines, change.note)
         tags = tuple(
             replace(
@@ -214,7 +333,7 @@ def _identified(plan: Plan) -> Plan:
                         f"tag @{tag.name}",
                         f"change {change_id}",
                         f"planner {tag.planner_name} <{tag.planner_email}>",
-                        f"date {tag.planned_at:{_TIME}}",
+                        f"date {_date(tag.planned_at)}",
                     ],
                     tag.note,
                 ),
@@ -227,7 +346,7 @@ def _identified(plan: Plan) -> Plan:
 
 def _note(text: str) -> str:
     """Returns a note as it was meant: its escapes read."""
-    return re.sub(r"\\[\\nr]", lambda found: _UNESCAPE[found.group()], text.strip())
+    return re.sub(r"\\[\\nr]", lambda found: _UNESCAPE[found.group()], text.strip(_SPACE))
 
 
 class _Parser:
@@ -235,45 +354,59 @@ class _Parser:
 
     def __init__(self, text: str, file: str) -> None:
         self.file = file
-        self.lines = enumerate((line.removesuffix("\r") for line in text.split("\n")), start=1)
+        *lines, last = text.split("\n")
+        # A CR belongs to the end of a line only if a LF follows, and a last 0 is nothing to Perl.
+        lines = [*(line.removesuffix("\r") for line in lines), "" if last == "0" else last]
+        self.lines = enumerate(lines, start=1)
         self.number = 0
         self.pragmas: dict[str, str] = {}
         self.changes: list[Change] = []
-        self.tag_lines: dict[str, int] = {}
-        self.change_lines: dict[str, list[int]] = {}  # every line that declares the name
+        # The lines of tags ("@name") and of the changes before the last tag, each name's last one;
+        # then those of the changes after it.
+        self.before: dict[str, int] = {}
+        self.since: dict[str, int] = {}
 
     def fail(self, why: str) -> NoReturn:
         """Raises an error that names the line being read."""
         raise PlanError(f"{self.file}:{self.number}: {why}")
 
-    def content(self) -> Iterator[tuple[str, str]]:
-        """Yields (line without its note, note) of every line; comments come as ('#', '')."""
+    def content(self) -> Iterator[tuple[str, str] | None]:
+        """Yields (line without its note, note) of every line; None for a blank, "#" a comment."""
         for number, line in self.lines:
             self.number = number
-            found = _NOTE.search(line)
-            bare = line[: found.start()] if found else line.rstrip(" \t")
-            if not bare and found:
-                yield "#", ""
+            shadow = _shadow(line)
+            if found := _COMMENT.fullmatch(shadow):
+                note = _note(line[found.start("note") :]) if found["note"] else ""
+                # Sqitch takes a comment without words, or of "0", for a blank line.
+                yield ("#", note) if note not in ("", "0") else None
+            elif found := _NOTE.search(shadow):
+                if found.start() == 0:
+                    self.fail('nothing follows the "#": write a comment, or leave the line blank')
+                yield line[: found.start()], _note(line[found.start("note") :])
             else:
-                yield bare, _note(found["note"]) if found else ""
+                yield line[: len(shadow.rstrip(" \t"))], ""
 
     def plan(self) -> Plan:
         """Reads everything; the changes have no IDs yet."""
         content = self.content()
-        for line, _ in content:
-            if not line:
+        for found in content:
+            if found is None:
                 break
-            if line != "#":
-                self.pragma(line)
-        if "project" not in self.pragmas:
-            raise PlanError(f"{self.file}: the %project pragma is missing")
-        for line, note in content:
-            if line and line != "#":
-                self.entry(line, note)
+            if found[0] != "#":
+                self.pragma(found[0])
+        if self.pragmas.get("project", "0") == "0":
+            raise PlanError(
+                f"{self.file}: the %project pragma is missing (the first lines are %name=value, "
+                "then comes one blank line)"
+            )
+        for found in content:
+            if found is not None and found[0] != "#":
+                self.entry(*found)
         known = ("syntax-version", "project", "uri")
+        uri = self.pragmas.get("uri")
         return Plan(
             project=self.pragmas["project"],
-            uri=self.pragmas.get("uri"),
+            uri=uri if uri != "0" else None,
             changes=tuple(self.changes),
             pragmas=tuple((k, v) for k, v in self.pragmas.items() if k not in known),
             file=self.file,
@@ -281,68 +414,74 @@ class _Parser:
 
     def pragma(self, line: str) -> None:
         """Takes a line of the head: ``%name=value``."""
-        found = _PRAGMA.fullmatch(line)
+        found = _PRAGMA.fullmatch(_shadow(line))
         if not found:
             self.fail("not a pragma (%name=value); a blank line must precede the first change")
-        name, value = found["name"], found["value"] or "1"
-        if name == "project" and not _NAME_RE.fullmatch(value):
-            self.fail(f'"{value}" cannot be the name of a project')
-        self.pragmas[name] = value
+        name = line[slice(*found.span("name"))]
+        value = line[slice(*found.span("value"))] if found["value"] else None
+        if name == "project" and not (value and _NAME_RE.fullmatch(_shadow(value))):
+            self.fail(f'"{value or ""}" cannot be the name of a project')
+        self.pragmas[name] = value or "1"
 
     def entry(self, line: str, note: str) -> None:
         """Takes the line of a change or tag."""
-        found = _LINE.fullmatch(line)
-        if not found or (not found["at"] and _TIMESTAMP.search(line)):
+        found = _LINE.fullmatch(_shadow(line))
+        # A truth of Perl's: "0" counts as none.
+        name, deps, planner, email = (
+            line[slice(*found.span(part))] if found and found[part] not in (None, "0") else None
+            for part in ("name", "deps", "planner", "email")
+        )
+        if not found or not name or (not found["at"] and _TIME.search(line)):
             self.fail(
                 "expected: NAME [DEPENDENCIES] YYYY-MM-DDTHH:MM:SSZ PLANNER <EMAIL> # NOTE "
-                "(names hold no blank, @ : # \\ [ ], and do not begin or end with punctuation)"
+                "(names hold no blank, @ : # \\ [ ], do not begin or end with punctuation, nor end "
+                "with digits after one of ~ / = % ^)"
             )
-        name = found["name"]
         if not found["at"]:
             self.fail(f"{name}: the timestamp YYYY-MM-DDTHH:MM:SSZ is missing")
-        if not found["planner"]:
+        if not planner:
             self.fail(f"{name}: the planner's name and <email> are missing")
         if name in ("ROOT", "HEAD"):
             self.fail(f'"{name}" is a reserved name')
-        if re.match(r"[0-9a-f]{40}", name):
+        if _ID.match(name):
             self.fail(f'"{name}" could be confused with an ID')
         try:
-            planned_at = datetime.strptime(found["at"], _TIME).replace(tzinfo=UTC)
+            parts = map(int, re.split("[-T:]", found["at"][:-1]))
+            year, month, day, hour, minute, second = parts
+            planned_at = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
         except ValueError:
             self.fail(f"{found['at']} is no date")
-        by = (name, planned_at, found["planner"], found["email"], note)
-        if line.lstrip(" \t").startswith("@"):
-            self.tag(Tag(*by, line=self.number), found["deps"])
+        by = (name, planned_at, planner, email or "0", note)
+        if _shadow(line).lstrip(" \t").startswith("@"):
+            self.tag(Tag(*by, line=self.number), deps)
         else:
-            self.change(Change(*by, line=self.number), found["deps"])
+            self.change(Change(*by, line=self.number), deps)
 
     def tag(self, tag: Tag, dependencies: str | None) -> None:
         """Adds a tag to the last change."""
+        key = f"@{tag.name}"
         if "/" in tag.name:
-            self.fail(f'tag "@{tag.name}": tags hold no slash')
+            self.fail(f'tag "{key}": tags hold no slash')
         if not self.changes:
-            self.fail(f'tag "@{tag.name}" has no change before it')
-        if tag.name in self.tag_lines:
-            self.fail(f'tag "@{tag.name}" was declared on line {self.tag_lines[tag.name]}')
+            self.fail(f'tag "{key}" has no change before it')
+        if key in self.before:
+            self.fail(f'tag "{key}" was declared on line {self.before[key]}')
         if dependencies:
-            self.fail(f'tag "@{tag.name}": tags have no dependencies')
-        self.tag_lines[tag.name] = self.number
+            self.fail(f'tag "{key}": tags have no dependencies')
+        self.before |= self.since | {key: self.number}
+        self.since = {}
         last = self.changes[-1]
         self.changes[-1] = replace(last, tags=(*last.tags, tag))
 
     def change(self, change: Change, dependencies: str | None) -> None:
         """Adds a change, with what its brackets say."""
-        before = self.change_lines.setdefault(change.name, [])
-        if before and before[-1] > max(self.tag_lines.values(), default=0):
+        if change.name in self.since:
             self.fail(
-                f'change "{change.name}" was declared on line {before[-1]}; '
+                f'change "{change.name}" was declared on line {self.since[change.name]}; '
                 "a change can be reworked only after a tag"
             )
         if dependencies:
-            found = [self.dependency(text) for text in dependencies.split()]
-            for index, dependency in enumerate(found):
-                if dependency in found[:index]:
-                    self.fail(f'the dependency "{dependency}" is given twice')
+            found = self.dependencies(dependencies)
             change = replace(
                 change,
                 requires=tuple(d for d in found if not d.conflict),
@@ -350,36 +489,52 @@ class _Parser:
             )
         for dependency in change.requires:
             self.check(change, dependency)
-        before.append(self.number)
+        self.since[change.name] = self.number
         self.changes.append(change)
+
+    def dependencies(self, text: str) -> list[Dependency]:
+        """Reads what brackets hold; a blank before the first one is wrong, after the last not."""
+        shadow = _shadow(text)
+        spans = [m.span() for m in re.finditer(r"[^ \t]+", shadow)]
+        if spans and spans[0][0] > 0:
+            self.fail("a blank between [ and the first dependency")
+        listed = [text[start:end] for start, end in spans]
+        for index, each in enumerate(listed):
+            if each in listed[:index]:
+                self.fail(f'the dependency "{each}" is given twice')
+        return [self.dependency(each) for each in listed]
 
     def dependency(self, text: str) -> Dependency:
         """Reads one dependency of those in brackets."""
-        found = _DEPENDENCY.fullmatch(text)
+        found = _DEPENDENCY.fullmatch(_shadow(text))
         if not found:
             self.fail(f'"{text}" is not a dependency')
-        if found["id"]:
-            self.fail(f'"{text}": name the required change; Sqitch cannot resolve bare IDs')
+        conflict, project, change_id, change, tag, only = (
+            text[slice(*found.span(part))] or None
+            for part in ("conflict", "project", "id", "change", "tag", "only")
+        )
+        if change_id and project in (None, self.pragmas["project"]):
+            self.fail(f'"{text}": name the change; Sqitch cannot resolve bare IDs')
         return Dependency(
-            change=found["change"],
-            tag=found["tag"] or found["only"],
-            project=found["project"],
-            conflict=bool(found["conflict"]),
+            change=change_id or change, tag=tag or only, project=project, conflict=bool(conflict)
         )
 
     def check(self, change: Change, dependency: Dependency) -> None:
-        """Demands that a required change of this project stands earlier in the plan."""
+        """Demands that a required change of this project stands earlier in the plan.
+
+        As in Sqitch, ``change@tag`` counts only while no rework of the change is tagged as well.
+        """
         if dependency.project not in (None, self.pragmas["project"]):
             return
-        tag_line = self.tag_lines.get(dependency.tag) if dependency.tag else None
-        known = dependency.tag is None or tag_line is not None
-        if known and dependency.change:
-            lines = self.change_lines.get(dependency.change, [])
-            known = any(tag_line is None or line < tag_line for line in lines)
+        key = dependency.key
+        if dependency.change and dependency.tag:
+            there = self.before.get(dependency.change)
+            known = there is not None and there < self.before.get(f"@{dependency.tag}", 0)
+        else:
+            known = key in self.before or key in self.since
         if not known:
             self.fail(
-                f'change "{change.name}" requires "{dependency.key}", '
-                "which is not in the plan before it"
+                f'change "{change.name}" requires "{key}", which is not in the plan before it'
             )
 
 
@@ -403,18 +558,25 @@ def read_plan(path: Path) -> Plan:
         PlanError: when it is missing, not readable, or not a plan.
     """
     try:
-        return parse_plan(path.read_bytes().decode(), str(path))
+        data = path.read_bytes()
     except OSError as error:
         raise PlanError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        text = data.decode()
     except UnicodeDecodeError as error:
-        raise PlanError(f"{path}: is not UTF-8 (byte {error.start})") from None
+        line = data.count(b"\n", 0, error.start) + 1
+        raise PlanError(f"{path}:{line}: is not UTF-8 (byte {error.start} of the file)") from None
+    if found := _FORBIDDEN.search(text):
+        line, code = text.count("\n", 0, found.start()) + 1, ord(found.group())
+        raise PlanError(f"{path}:{line}: the character U+{code:04X} has no place in a plan")
+    return parse_plan(text, str(path))
 
 
 def _entry(name: str, deps: Sequence[Dependency], by: Change | Tag) -> str:
     """Returns the line of a change or tag."""
     listed = f" [{' '.join(map(str, deps))}]" if deps else ""
     note = re.sub(r"[\\\n\r]", lambda found: _ESCAPE[found.group()], by.note)
-    return f"{name}{listed} {by.planned_at:{_TIME}} {by.planner_name} <{by.planner_email}>" + (
+    return f"{name}{listed} {_date(by.planned_at)} {by.planner_name} <{by.planner_email}>" + (
         f" # {note}" if note else ""
     )
 
@@ -440,12 +602,7 @@ def rework_tags(plan: Plan, index: int) -> tuple[str, ...]:
     Empty for a change that is not: its scripts are ``NAME.sql``. Otherwise the scripts are
     ``NAME@TAG.sql``, TAG being the first of the result whose deploy script exists, else the first.
     """
-    name = plan.changes[index].name
-    after = range(index + 1, len(plan.changes))
-    again = next((i for i in after if plan.changes[i].name == name), None)
-    if again is None:
-        return ()
-    return tuple(tag.name for i in range(again - 1, index - 1, -1) for tag in plan.changes[i].tags)
+    return plan.rework_tags[index]
 
 
 def find_change(plan: Plan, key: str) -> int:
@@ -476,34 +633,20 @@ def _find(plan: Plan, base: str, key: str) -> int:
     """Returns the position of ``base``, which is ``key`` without its ``^`` or ``~``."""
     if not base.strip() or base.endswith("@"):
         raise Usage(f'"{key}" names no change: expected a name, @tag, name@tag or ID')
-    name, at, tag = base.rpartition("@")
-    if not at:
-        name, tag = base, ""
     if not plan.changes:
         raise Failure(f"the plan {plan.file} has no changes")
-    last = len(plan.changes) - 1
-    if tag == "ROOT" or base == "ROOT":
-        limit: int | None = 0
-    elif not tag or tag == "HEAD" or base == "HEAD":
-        limit = last
-    else:
-        limit = next(
-            (i for i, c in enumerate(plan.changes) if tag in [t.name for t in c.tags]), None
-        )
-    if limit is not None and (not name or base in ("HEAD", "ROOT")):
-        return limit
-    if limit is not None:
-        matches = [
-            i
-            for i, change in enumerate(plan.changes[: limit + 1])
-            if name in (change.name, change.id) or name in [t.id for t in change.tags]
-        ]
-        if matches and (tag or len(matches) == 1):
-            return matches[-1]
-        if matches:
-            names = ", ".join(f"{name}@{t}" for i in matches[:-1] for t in rework_tags(plan, i)[:1])
-            raise Failure(f'"{key}" is ambiguous: name one of {names}, {name}@HEAD')
-    raise Failure(f'there is no change "{key}" in the plan {plan.file}')
+    name, at, tag = base.partition("@")
+    found = plan.positions.get(name if name else base, ())
+    if name and at:
+        limit = plan.positions.get(f"@{tag}", [-1])[0]
+        found = [position for position in found if position <= limit][-1:]
+    if not found:
+        raise Failure(f'there is no change "{key}" in the plan {plan.file}')
+    if len(found) > 1:
+        names = [f"{name}@{tag}" for index in found[:-1] for tag in plan.rework_tags[index][:1]]
+        choices = ", ".join([*names, f"{name}@HEAD"])
+        raise Failure(f'"{key}" is ambiguous: name one of {choices}')
+    return found[0]
 
 
 def resolve_dependency(plan: Plan, dependency: Dependency) -> int | None:
@@ -512,7 +655,7 @@ def resolve_dependency(plan: Plan, dependency: Dependency) -> int | None:
     A bare name is its first instance; ``name@tag`` the last one at or before the tag.
     """
     if dependency.tag is None:
-        return next((i for i, c in enumerate(plan.changes) if c.name == dependency.change), None)
+        return next(iter(plan.positions.get(dependency.key, ())), None)
     try:
         return find_change(plan, dependency.key)
     except Failure:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
-from integrations_db.config import Config, load_config
+from integrations_db.config import Config, Target, load_config
 from integrations_db.errors import Failure, Usage
 from integrations_db.plan import Plan, read_plan, rework_tags, script_hash
 from integrations_db.script import Kind, Script, read_script, shown
@@ -15,7 +19,7 @@ __all__ = ["Project", "find_root", "load_project"]
 _PACKAGE = Path(__file__).parent
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Project:
     """What is to be deployed.
 
@@ -23,53 +27,113 @@ class Project:
         root: the directory of the plan.
         config: the settings that apply there.
         plan: the changes.
+        target_name: of the ``[target "NAME"]`` whose settings apply, if one does.
     """
 
     root: Path
     config: Config
     plan: Plan
+    target_name: str | None = None
+    _hashes: dict[Path, tuple[tuple[int, ...], str]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def _setting(self, name: str) -> str | None:
+        """Returns a setting of the target, else of the engine, else of everything."""
+        return _setting(self.config, self.target_name, name)
 
     @property
     def registry(self) -> str:
         """The schema of the registry."""
-        return self.config.get("engine.pg.registry") or self.config.get("core.registry") or "sqitch"
+        return self._setting("registry") or "sqitch"
 
-    def _directory(self, kind: Kind, reworked: bool) -> Path:
-        """Returns where the scripts of a kind are, as Sqitch's settings have it."""
+    @property
+    def client(self) -> str | None:
+        """The psql program that the configuration names, if it does."""
+        return self._setting("client")
 
-        def setting(name: str) -> str | None:
-            return self.config.get(f"engine.pg.{name}") or self.config.get(f"core.{name}")
+    def variables(self, kind: Kind, given: Mapping[str, str]) -> dict[str, str]:
+        """Returns the psql variables of a kind of script; the last of these that has one counts.
 
-        top = Path(setting("top_dir") or ".")
-        plain = Path(setting(f"{kind}_dir") or top / kind)
-        if not reworked:
-            return self.root / plain
-        base = setting("reworked_dir")
-        return self.root / (
-            setting(f"reworked_{kind}_dir") or (Path(base) / kind if base else plain)
-        )
+        ``core``, ``deploy``, ``revert`` or ``verify`` (for their own scripts), ``engine.pg``, the
+        target, and ``given`` (``--set``): the order of Sqitch's commands.
+        """
+        sections = ["core", "deploy", kind, "engine.pg"]
+        if self.target_name is not None:
+            sections.append(f"target.{self.target_name}")
+        found: dict[str, str] = {}
+        for section in sections:
+            found |= self.config.section(f"{section}.variables")
+        return found | dict(given)
+
+    @cached_property
+    def _extension(self) -> str:
+        """What the names of scripts end with."""
+        return self._setting("extension") or "sql"
+
+    @cached_property
+    def _directories(self) -> dict[tuple[Kind, bool], Path]:
+        """Where the scripts of each kind are, and those of reworked changes.
+
+        Sqitch before 1.5.2 takes no notice of ``deploy_dir`` and the like for reworked changes.
+        """
+        top = Path(self._setting("top_dir") or ".")
+        base = self._setting("reworked_dir")
+        found: dict[tuple[Kind, bool], Path] = {}
+        for kind in get_args(Kind):
+            plain = Path(self._setting(f"{kind}_dir") or top / kind)
+            reworked = self._setting(f"reworked_{kind}_dir") or (
+                Path(base) / kind if base else plain
+            )
+            found[kind, False] = self.root / plain
+            found[kind, True] = self.root / reworked
+        return found
 
     def path(self, index: int, kind: Kind) -> Path:
         """Returns the path of a change's script; a reworked change has one that names a tag."""
         tags = rework_tags(self.plan, index)
-        name = self.plan.changes[index].name
-        suffix = self.config.get("engine.pg.extension") or self.config.get("core.extension", "sql")
-        deploy = self._directory("deploy", bool(tags))
-        there = [tag for tag in tags if (deploy / f"{name}@{tag}.{suffix}").exists()]
-        at = f"@{(there or tags)[0]}" if tags else ""
-        return self._directory(kind, bool(tags)) / f"{name}{at}.{suffix}"
+        name, suffix = self.plan.changes[index].name, self._extension
+        if not tags:
+            return self._directories[kind, False] / f"{name}.{suffix}"
+        deploy = self._directories["deploy", True]
+        there = (tag for tag in tags if (deploy / f"{name}@{tag}.{suffix}").exists())
+        return self._directories[kind, True] / f"{name}@{next(there, tags[0])}.{suffix}"
 
-    def script(self, index: int, kind: Kind) -> Script:
+    def script(self, index: int, kind: Kind, variables: Mapping[str, str] | None = None) -> Script:
         """Reads a change's script.
+
+        Args:
+            index: of the change in the plan.
+            kind: which of its scripts.
+            variables: psql's, to put in.
 
         Raises:
             ScriptError: it is missing, or cannot be run in one transaction.
         """
-        return read_script(self.path(index, kind), kind)
+        return read_script(self.path(index, kind), kind, variables)
 
     def hash(self, index: int) -> str | None:
-        """Returns the hash of a change's deploy script, None when the file is missing."""
-        return script_hash(self.path(index, "deploy"))
+        """Returns the hash of a change's deploy script, None when the file is missing.
+
+        The file is read again only after it has changed.
+
+        Raises:
+            Failure: it cannot be read.
+        """
+        path = self.path(index, "deploy")
+        try:
+            now = path.stat()
+            state = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+            before, digest = self._hashes.get(path, (None, None))
+            if state != before:
+                digest = script_hash(path)
+                if digest is not None:
+                    self._hashes[path] = (state, digest)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Failure(f"{shown(path)}: cannot be read: {error.strerror}") from None
+        return digest
 
     def unique_scripts(self) -> None:
         """Demands that no two deploy scripts are the same: the registry holds each hash once.
@@ -111,20 +175,38 @@ def find_root(given: Path | None = None) -> Path:
 
 def _has_plan(root: Path) -> bool:
     """Tells whether a directory is a project; its plan may be kept elsewhere."""
-    return (root / "sqitch.plan").is_file() or (root / "sqitch.conf").is_file()
+    names = ("sqitch.plan", "sqitch.conf", os.environ.get("SQITCH_CONFIG"))
+    return any((root / name).is_file() for name in names if name)
 
 
-def load_project(root: Path) -> Project:
+def _setting(config: Config, target_name: str | None, name: str) -> str | None:
+    """Returns what Sqitch takes for a setting: of the target, else of the engine, else of core.
+
+    An empty value and ``0`` count as none (Perl's truth).
+    """
+    places = ["engine.pg", "core"]
+    if target_name is not None:
+        places.insert(0, f"target.{target_name}")
+    values = (config.get(f"{place}.{name}") for place in places)
+    return next((value for value in values if value and value != "0"), None)
+
+
+def load_project(root: Path, target: Target | None = None) -> Project:
     """Reads configuration and plan of a directory.
+
+    Args:
+        root: the directory.
+        target: what the project is used on; a target of the configuration has settings of its own.
 
     Raises:
         Failure: either cannot be read, or the configuration is for another database system.
     """
     config = load_config(root)
-    engine = config.get("core.engine", "pg")
+    engine = (config.get("core.engine") or "pg").rstrip()
     if engine != "pg":
-        raise Failure(f"sqitch.conf: core.engine is {engine}; this tool knows only pg (PostgreSQL)")
-    file = config.get("engine.pg.plan_file") or config.get("core.plan_file")
-    top = config.get("engine.pg.top_dir") or config.get("core.top_dir") or "."
-    path = root / (file or Path(top) / "sqitch.plan")
-    return Project(root, config, read_plan(path))
+        where = config.place("core.engine")
+        raise Failure(f"{where}: core.engine is {engine}; this tool knows only pg (PostgreSQL)")
+    name = target.name if target else None
+    top = _setting(config, name, "top_dir") or "."
+    path = root / (_setting(config, name, "plan_file") or Path(top) / "sqitch.plan")
+    return Project(root, config, read_plan(path), name)

@@ -56,6 +56,10 @@ def story(world: World, svc: Client, instance_id: UUID, secret: str) -> Iterator
 
     yield None, put()
     yield None, lambda: (unlock(), svc.get_credentials(instance_id))
+    leases: list[UUID] = []
+    yield None, lambda: leases.append(svc.open_read_lease(instance_id, "an audit"))
+    yield None, lambda: (unlock(), svc.read_with_lease(leases[0]))
+    yield "IN402", lambda: (unlock(), svc.read_with_lease(leases[0]))
     yield None, lambda: svc.create_tenant_key(kek_id, kek)
     yield None, put(expected_version=2)
     yield "IN306", put(expected_version=99)

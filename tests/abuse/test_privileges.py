@@ -29,6 +29,8 @@ FUNCTIONS = {
     "unlock(text, bytea)": {SVC},
     "put_credentials(uuid, text, integer)": {SVC},
     "get_credentials(uuid)": {SVC},
+    "open_read_lease(uuid, text)": {SVC},
+    "read_with_lease(uuid)": {SVC},
     "revoke_credentials(uuid)": {SVC},
     "record_connection(uuid, boolean, text)": {SVC},
     "create_tenant_key(text, bytea)": {SVC, ADMIN},
@@ -43,6 +45,8 @@ FUNCTIONS = {
     "rewrap_keys(text, bytea, text, bytea, integer)": {ADMIN},
     "retire_key(uuid)": {ADMIN},
     "destroy_key(uuid, text)": {ADMIN},
+    "doctor()": {ADMIN},
+    "maintain_audit(interval)": {ADMIN},
 }
 VIEWS = {
     "instance_overview": {TENANT, SVC, AUDITOR},

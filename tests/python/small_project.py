@@ -119,7 +119,7 @@ def run_json(folder: Path, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def _require(program: str) -> str:
+def require(program: str) -> str:
     """Returns a program's path; without it a CI run fails, another is skipped with a sentence."""
     found = shutil.which(program)
     if found is None:
@@ -132,11 +132,11 @@ def _require(program: str) -> str:
 
 def sqitch(folder: Path, dsn: str | None, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs the real Sqitch in a project; ``{target}`` among the arguments is the database."""
-    program = _require("sqitch")
+    program = require("sqitch")
     env = environment()
     target = ""
     if dsn is not None:
-        _require("psql")
+        require("psql")
         parts = conninfo_to_dict(dsn)
         target = f"db:pg:{parts['dbname']}"
         for key, name in (

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import re
-import string
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from functools import partial
 from hashlib import sha1
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-from small_project import sqitch
 
 from integrations_db.errors import Failure, Usage
 from integrations_db.plan import (
-    Change,
-    Dependency,
     Plan,
     PlanError,
-    Tag,
     canonical_uri,
     find_change,
-    format_plan,
     parse_plan,
     read_plan,
     rework_tags,
@@ -83,6 +72,8 @@ def test_planner_keeps_extra_blanks_which_are_hashed() -> None:
         ("a 2026-01-01T00:00:00Z Ada <a@e>\n", 1, "pragma"),
         (f"%project=p\na {BY}\n", 2, "pragma"),
         ("%project=@p\n\n", 1, "project"),
+        ("%project=p\n #\n", 2, "nothing follows"),
+        (HEAD + "#", 3, "nothing follows"),
         (HEAD + "a Ada <a@e>\n", 3, "timestamp"),
         (HEAD + "a 2026-01-01T00:00:00Z\n", 3, "planner"),
         (HEAD + "a 2026-02-30T00:00:00Z Ada <a@e>\n", 3, "date"),
@@ -190,106 +181,6 @@ def test_script_hash(tmp_path: Path) -> None:
     assert script_hash(script) is None
     script.write_bytes(b"select 1;\r\n")
     assert script_hash(script) == sha1(b"select 1;\r\n", usedforsecurity=False).hexdigest()
-
-
-_letters = string.ascii_letters + string.digits + "_\u00e4\u962a"
-_names = st.from_regex(r"[a-z_\u00e4][a-z0-9_/.+\u962a-]{0,10}[a-z0-9_]", fullmatch=True).filter(
-    lambda name: "//" not in name and not re.search(r"/\d+$", name)
-)
-_times = st.integers(0, 10**9).map(
-    lambda s: datetime(2000, 1, 1, tzinfo=UTC) + timedelta(seconds=s)
-)
-_words = (
-    st.text(_letters + " .'\u2019", min_size=1)
-    .map(str.strip)
-    .filter(
-        lambda word: word not in ("", "0")  # Perl takes 0 for nothing
-    )
-)
-_notes = st.text(_letters + " \\\n\r#@[]", max_size=30).map(str.strip)
-_emails = st.from_regex(r"[a-z]{1,8}@[a-z]{1,8}\.example", fullmatch=True)
-
-
-def is_none_of(names: list[str], name: str) -> bool:
-    return name not in names
-
-
-@st.composite
-def plans(draw: st.DrawFn) -> Plan:
-    """Plans with tags, dependencies of all forms, and reworked changes."""
-    changes: list[Change] = []
-    tags: list[str] = []
-    since_tag: set[str] = set()
-    for _ in range(draw(st.integers(0, 6))):
-        names = [c.name for c in changes]
-        again = sorted(set(names) - since_tag)
-        fresh = _names.filter(partial(is_none_of, names))
-        name = draw(st.one_of(st.sampled_from(again), fresh) if again else fresh)
-        required = draw(st.lists(st.sampled_from(names), unique=True, max_size=3)) if names else []
-        requires = [Dependency(n) for n in required if n != name or n in names]
-        if tags:
-            requires += [
-                Dependency(None, t) for t in draw(st.sets(st.sampled_from(tags), max_size=1))
-            ]
-        requires += draw(st.lists(st.just(Dependency("x/y", project="other")), max_size=1))
-        conflicts = (
-            [
-                Dependency(n, conflict=True)
-                for n in draw(st.sets(st.sampled_from(names), max_size=1))
-            ]
-            if names
-            else []
-        )
-        by = (draw(_times), draw(_words), draw(_emails))
-        since_tag.add(name)
-        new: list[Tag] = []
-        for tag in draw(
-            st.lists(
-                st.from_regex(r"[a-z][a-z0-9.]{0,5}[a-z]", fullmatch=True), max_size=2, unique=True
-            )
-        ):
-            if tag not in tags:
-                tags.append(tag)
-                note = draw(_notes).replace("\r", "")  # it is compared as text
-                new.append(Tag(tag, draw(_times), draw(_words), draw(_emails), note))
-                since_tag.clear()
-        changes.append(
-            Change(name, *by, draw(_notes), tuple(requires), tuple(conflicts), tuple(new))
-        )
-    uri = draw(st.sampled_from([None, "https://example.com/p/", "HTTP://Example.com/%7ea b"]))
-    return Plan(draw(_names.filter(lambda n: n not in ("root", "head"))), tuple(changes), uri)
-
-
-@given(plans())
-@settings(suppress_health_check=[HealthCheck.too_slow])
-def test_format_and_parse_are_inverse(plan: Plan) -> None:
-    text = format_plan(plan)
-    parsed = parse_plan(text)
-    assert parsed == plan
-    assert format_plan(parsed) == text
-
-
-@given(plan=plans())
-@settings(
-    max_examples=12,
-    deadline=None,
-    phases=[Phase.explicit, Phase.generate],  # shrinking would start Sqitch a thousand times
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-def test_sqitch_computes_the_same_ids(plan: Plan, tmp_path: Path) -> None:
-    (tmp_path / "sqitch.conf").write_text("[core]\n\tengine = pg\n")
-    (tmp_path / "sqitch.plan").write_text(format_plan(plan))
-    ours = parse_plan(format_plan(plan))
-    if not ours.changes:
-        return
-    shown = sqitch(tmp_path, None, "plan", "--format", "format:%H", "--no-headers")
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stdout.split() == [change.id for change in ours.changes]
-    for tag in [tag for change in ours.changes for tag in change.tags][:2]:
-        told = sqitch(tmp_path, None, "show", "tag", f"@{tag.name}")
-        info = told.stdout.removesuffix("\n").encode()
-        info = b"tag %d\0" % len(info) + info
-        assert sha1(info, usedforsecurity=False).hexdigest() == tag.id
 
 
 def test_equality_ignores_where_it_was_read() -> None:

@@ -848,6 +848,76 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     return module
 
 
+def test_the_worker_leaves_credentials_alone_that_somebody_stored_meanwhile(
+    world: World, worker: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its claim and its reading: a refresh would use up a token that it cannot replace."""
+    tenant_id, instance_id = world.new_stored(DUE)
+    other, call = world.client("svc_integration"), worker.call
+
+    def interfere(conn: Any, function: str, **arguments: Any) -> Any:
+        if function == "get_credentials":
+            with other.unlocked(tenant_id, world.kek_id, world.kek):
+                other.put_credentials(instance_id, FRESH)
+        return call(conn, function, **arguments)
+
+    def ask(credentials: object) -> None:
+        pytest.fail(f"asked with {credentials}")
+
+    monkeypatch.setattr(worker, "call", interfere)
+    conn = world.svc.conn
+    assert not worker.refresh_one(conn, world.kek_id, world.kek, "w", ask, tenant_id, instance_id)
+    row = world.instance(instance_id)
+    assert (row.status, row.credentials_version) == ("active", 2)
+    assert lease_of(world, instance_id).lease is None
+
+
+def test_the_worker_refreshes_what_was_refused_and_nothing_newer(
+    world: World, worker: ModuleType
+) -> None:
+    tenant_id, instance_id = world.new_stored(FRESH)
+
+    def refresh(refused: int | None) -> bool:
+        return bool(
+            worker.refresh_one(
+                world.svc.conn, world.kek_id, world.kek, "w", lambda _: {"token": "newer"},
+                tenant_id, instance_id, refused,
+            )
+        )  # fmt: skip
+
+    assert not refresh(None), "it is not due"
+    assert refresh(1)
+    assert world.read(tenant_id, instance_id) == {"token": "newer"}, "without the old expiry"
+    assert not refresh(1), "that version is gone"
+    assert world.instance(instance_id).credentials_version == 2
+
+
+def test_the_worker_that_is_too_late_saves_its_tokens(world: World, worker: ModuleType) -> None:
+    tenant_id, instance_id = world.new_stored(DUE)
+
+    def ask(credentials: object) -> dict[str, str]:
+        shift(world, instance_id, timedelta(minutes=1))
+        return {"token": "late"}
+
+    assert worker.refresh_one(
+        world.svc.conn, world.kek_id, world.kek, "w", ask, tenant_id, instance_id
+    )
+    assert world.read(tenant_id, instance_id) == {"token": "late"}
+
+
+def test_the_worker_tells_what_kind_of_error_it_met(world: World, worker: ModuleType) -> None:
+    tenant_id, instance_id = world.new_stored(DUE)
+
+    def ask(credentials: object) -> None:
+        raise ValueError("the response was SENTINEL")
+
+    assert not worker.refresh_one(
+        world.svc.conn, world.kek_id, world.kek, "w", ask, tenant_id, instance_id
+    )
+    row = world.instance(instance_id)
+    assert (row.status, row.status_reason) == ("error", "ValueError")
+
+
 class Died(BaseException):
     """The end of a worker's process, which nothing in it catches."""
 
