@@ -430,3 +430,18 @@ def test_keys_cannot_be_swapped(world: World) -> None:
                 superuser.set_tenant(target[0])
                 superuser.unlock(world.kek_id, world.kek)
             assert caught.value.sqlstate == "IN304", caught.value
+
+
+def test_what_somebody_erased_is_not_there(world: World) -> None:
+    """Without a trace of the erasure in the row; a read lease does not bring it back either."""
+    tenant_id, instance_id = world.new_stored()
+    with world.svc.within(tenant_id):
+        lease = world.svc.open_read_lease(instance_id, "a test")
+    world.superuser.run(
+        "update integrations.integration_instances set credentials = null where id = %s",
+        instance_id,
+    )
+    with world.refused("IN301"), world.unlocked(tenant_id):
+        world.svc.get_credentials(instance_id)
+    with world.refused("IN301"), world.unlocked(tenant_id):
+        world.svc.read_with_lease(lease)

@@ -56,7 +56,6 @@ SETTINGS = {
     "pg_stat_statements.track": "all",
     "pg_stat_statements.track_utility": "on",
     "track_activity_query_size": "65536",
-    "work_mem": "64kB",
 }
 SINCE_16 = {"auto_explain.log_parameter_max_length"}
 
@@ -164,6 +163,7 @@ def tell_everything(world: World, sieve: Sieve, secret: str) -> None:
             client.run(f"set {setting} = on")
         client.run("set debug_pretty_print = off")
         client.run("set plpgsql.print_strict_params = on")
+    svc.run("set work_mem = '64kB'")  # what is sorted or kept aside goes to disk early
     old, new = [(f"kek {uuid4()}", secrets.token_bytes(32)) for _ in range(2)]
     brought = secrets.token_bytes(32)
     sieve.needles |= {"old KEK": old[1], "new KEK": new[1], "brought key": brought}
