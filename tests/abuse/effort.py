@@ -11,7 +11,7 @@ def effort(examples: int, steps: int = 50) -> settings:
     """Gives settings of Hypothesis for so many examples, of so many steps, in an ordinary run."""
     thorough = settings.get_current_profile_name() == "thorough"
     return settings(
-        max_examples=examples * (25 if thorough else 1),
+        max_examples=examples * (10 if thorough else 1),
         stateful_step_count=steps,
         deadline=None,
         suppress_health_check=[

@@ -134,6 +134,8 @@ class State:
     tenants: dict[UUID, Tenant]
     keks: dict[str, bytes | None] = field(default_factory=dict)  # None: it stays outside
     audited: Counter[tuple[UUID, str]] = field(default_factory=Counter)
+    read_leases: dict[UUID, tuple[UUID, UUID, int]] = field(default_factory=dict)
+    transaction: int = 0
     tenant_id: UUID | None = None
     ring: tuple[UUID, frozenset[UUID]] | None = None
 
@@ -182,6 +184,16 @@ class State:
         instance.version += 1
         self.audit("credentials_stored")
         return instance.version
+
+    def get(self, instance_id: UUID | None) -> dict[str, Any]:
+        instance = self.usable(instance_id)
+        if instance.key is None:
+            raise Refused("IN301")
+        self.open_key(instance.key, self.tenant.keys[instance.key])
+        if instance.altered:
+            raise Refused("IN304")
+        self.audit("credentials_read")
+        return {"k": instance.secret}
 
     def leased(self, lease: UUID | None) -> tuple[Instance, Refresh]:
         tenant = self.tenant
@@ -237,6 +249,7 @@ class Tenants(RuleBasedStateMachine):
 
     instances = Bundle("instances")
     leases = Bundle("leases")
+    read_leases = Bundle("read_leases")
 
     def __init__(self) -> None:
         super().__init__()
@@ -306,6 +319,7 @@ class Tenants(RuleBasedStateMachine):
     @rule(who=WHO, keks=st.sampled_from([[0, 1], [0], [1], []]))
     def begin(self, who: int, keks: list[int]) -> None:
         """Begins as a service does: with a tenant, and perhaps with its keys."""
+        self.state.transaction += 1
         self.saved = [copy.deepcopy(self.state)]
         self.client.run("begin")
         self.set_tenant(who)
@@ -465,16 +479,44 @@ class Tenants(RuleBasedStateMachine):
     @rule(instance_id=instances | st.none())
     def get_credentials(self, instance_id: UUID | None) -> None:
         def model(_: Any) -> Any:
-            instance = self.state.usable(instance_id)
-            if instance.key is None:
-                raise Refused("IN301")
-            self.state.open_key(instance.key, self.state.tenant.keys[instance.key])
-            if instance.altered:
-                raise Refused("IN304")
-            self.state.audit("credentials_read")
-            return {"k": instance.secret}
+            return self.state.get(instance_id)
 
         self.does(lambda: self.client.get_credentials(instance_id), model)
+
+    @precondition(lambda self: self.saved)
+    @rule(target=read_leases, instance_id=instances, reason=st.sampled_from(["a test", " "]))
+    def open_read_lease(self, instance_id: UUID, reason: str) -> Any:
+        def model(answer: UUID) -> UUID:
+            tenant_id = self.state.tenant_id
+            _ = self.state.tenant
+            if not reason.strip():
+                raise Refused("22023")
+            if self.state.usable(instance_id).version == 0:
+                raise Refused("IN301")
+            assert tenant_id
+            self.state.read_leases[answer] = (tenant_id, instance_id, self.state.transaction)
+            self.state.audit("read_lease_opened")
+            return answer
+
+        answer = self.does(lambda: self.client.open_read_lease(instance_id, reason), model)
+        return multiple() if answer is None else answer
+
+    @precondition(lambda self: self.saved)
+    @rule(lease=read_leases | st.none())
+    def read_with_lease(self, lease: UUID | None) -> None:
+        def model(_: Any) -> Any:
+            _ = self.state.tenant
+            if lease is None:
+                raise Refused("22023")
+            whose, instance_id, opened = self.state.read_leases.get(lease, (None, None, 0))
+            if whose != self.state.tenant_id or opened == self.state.transaction:
+                raise Refused("IN402")
+            answer = self.state.get(instance_id)
+            del self.state.read_leases[lease]
+            self.state.audit("read_lease_used")
+            return answer
+
+        self.does(lambda: self.client.read_with_lease(lease), model)
 
     @precondition(lambda self: self.saved)
     @rule(instance_id=instances)
