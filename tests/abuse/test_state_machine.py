@@ -518,6 +518,19 @@ class Tenants(RuleBasedStateMachine):
 
         self.does(lambda: self.client.read_with_lease(lease), model)
 
+    @precondition(lambda self: not self.saved)
+    @rule(who=WHO, instance_id=instances, commit=st.sampled_from([True, False, None]))
+    def read_strictly(self, who: int, instance_id: UUID, commit: bool | None) -> None:
+        """In two transactions, as is meant, and otherwise."""
+        self.begin(who, [0])
+        lease = self.open_read_lease(instance_id, "a test")
+        if isinstance(lease, UUID):
+            if commit is not None:
+                self.end(commit)
+                self.begin(who, [0])
+            self.read_with_lease(lease)
+        self.end(True)
+
     @precondition(lambda self: self.saved)
     @rule(instance_id=instances)
     def revoke_credentials(self, instance_id: UUID) -> None:
