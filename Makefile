@@ -74,11 +74,12 @@ lint: .venv/$(HERE)-all ## check Python, SQL and the tree of scripts
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
 	find deploy -name '*.sql' -print | sort | xargs $(BIN)/squawk
+	$(BIN)/integrations-db check --strict
 	$(BIN)/python -m pytest -m static -q
 
 .PHONY: bench
-bench: .venv/$(HERE)-core ## time deploy, verify and revert on a throw-away server
-	@$(BIN)/python -m integrations_db.bench
+bench: .venv/$(HERE)-core ## time deployments, next to psql and stock Sqitch
+	@$(BIN)/python tests/benchmarks/deploy.py
 
 .PHONY: clean
 clean: ## remove .venv and caches; databases stay

@@ -2,45 +2,85 @@
 
 from __future__ import annotations
 
-import json as json_format
+import io
+import os
 import re
 import shlex
 import shutil
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import click
 
 from integrations_db import __version__
-from integrations_db.errors import Failure, Usage
+from integrations_db.errors import Changed, Failure, Locked, Pending, Usage
+from integrations_db.terminal import echo, echo_json
 
 if TYPE_CHECKING:
-    from integrations_db.config import Target
-    from integrations_db.deploy import Listener
+    from integrations_db.check import Level
+    from integrations_db.config import Config, Target
+    from integrations_db.deploy import Mode
     from integrations_db.plan import Change
     from integrations_db.project import Project
     from integrations_db.registry import Connection
+    from integrations_db.transaction import Listener
 
 __all__ = ["cli", "main"]
 
-_EXIT_CODES = """\b
+_INTERRUPTED = 130
+_LEVELS: dict[Level, str] = {
+    "error": "error",
+    "changed": "difference",
+    "warning": "warning",
+    "note": "note",
+}
+_EXIT_CODES = f"""\b
 Exit codes:
   0  done, or nothing to do
-  1  failed; nothing is half done
-  2  wrong usage
-  3  status --check: changes are pending
-  4  plan or deployed scripts were changed
-  5  a lock was not obtained in time
-  130  interrupted (Ctrl-C); nothing is half done"""
+  {Failure.exit_code}  failed; what is left behind, if anything, is said
+  {Usage.exit_code}  wrong usage
+  {Pending.exit_code}  status --check: changes are pending
+  {Changed.exit_code}  plan or deployed scripts were changed
+  {Locked.exit_code}  a lock was not obtained in time
+  {_INTERRUPTED}  interrupted (Ctrl-C)"""
 
 
 class _Terminated(KeyboardInterrupt):
     """SIGTERM; handled like Ctrl-C, so that the transaction is rolled back in order."""
+
+
+class _Command(click.Command):
+    """A command that does not repeat what it did not expect: it may be a part of a password."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if not error.message.startswith("Got unexpected extra argument"):
+                raise
+        raise click.UsageError(
+            "too many arguments; a connection string (host=... dbname=...) needs quotes", ctx
+        )
+
+
+class _Group(click.Group):
+    """Commands of that kind; what stands in the place of a command may be a TARGET."""
+
+    command_class = _Command
+    group_class = type
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if re.fullmatch(r"-*\w[\w-]*", args[0]):
+            return super().resolve_command(ctx, args)
+        raise click.UsageError("no such command: the command comes first, then its TARGET", ctx)
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
@@ -54,8 +94,35 @@ def _duration(value: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
+def _variables(
+    ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> dict[str, str]:
+    """Returns the psql variables of ``--set``; of what is malformed nothing is repeated."""
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        # psql takes every character outside of ASCII as a letter.
+        if not equals or not re.fullmatch(r"[A-Za-z0-9_\u0080-\U0010ffff]+", name):
+            raise click.BadParameter("expected NAME=VALUE, the name of letters, digits and _")
+        found[name] = value
+    return found
+
+
 _target = click.argument("target", required=False)
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+_set = click.option(
+    "--set",
+    "variables",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_variables,
+    help="Set a psql variable for the scripts; may be repeated.",
+)
+_resume = click.option(
+    "--resume",
+    is_flag=True,
+    help="Run again a script that is not atomic and was begun but not finished.",
+)
 _lock_timeout = click.option(
     "--lock-timeout",
     type=_duration,
@@ -75,6 +142,7 @@ _wait = click.option(
 
 
 @click.group(
+    cls=_Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=_EXIT_CODES,
 )
@@ -98,21 +166,33 @@ def cli(ctx: click.Context, directory: Path | None) -> None:
     ctx.obj = directory
 
 
-def _project(ctx: click.Context) -> Project:
-    """Reads the project that ``--chdir``, or the lack of it, means."""
-    from integrations_db.project import find_root, load_project
+def _configured(ctx: click.Context, given: str | None) -> tuple[Path, Config, Target | None]:
+    """Returns the project's directory, its configuration, and the target if one is meant."""
+    from integrations_db.config import load_config, resolve_target
+    from integrations_db.project import find_root
 
-    return load_project(find_root(ctx.obj))
+    root = find_root(ctx.obj)
+    config = load_config(root)
+    return root, config, resolve_target(config, given)
 
 
-def _resolve(project: Project, given: str | None, create: bool) -> Target:
-    """Returns the database meant; starts the embedded server, and makes it if ``create``."""
+def _opened(ctx: click.Context, given: str | None, create: bool = False) -> tuple[Project, Target]:
+    """Reads the project that is meant, and finds its database; ``create``: makes the embedded one.
+
+    The plan is read first: a server is not started for one that is wrong.
+    """
+    from integrations_db.project import load_project
+
+    root, _, target = _configured(ctx, given)
+    project = load_project(root, target)
+    return project, target or _embedded(create)
+
+
+def _embedded(create: bool) -> Target:
+    """Starts the embedded server, and makes it if ``create``."""
     from integrations_db import server
-    from integrations_db.config import Target, resolve_target
+    from integrations_db.config import Target
 
-    target = resolve_target(project.config, given)
-    if target is not None:
-        return target
     state = server.state()
     if not create and not state.initialised:
         raise Failure(
@@ -121,7 +201,7 @@ def _resolve(project: Project, given: str | None, create: bool) -> Target:
         )
     if state.pid is None:
         doing = "Starting" if state.initialised else "Setting up"
-        click.echo(f"{doing} the embedded PostgreSQL in {state.folder} ...", err=True)
+        echo(f"{doing} the embedded PostgreSQL in {state.folder} ...", err=True)
     return Target(server.start(), embedded=True)
 
 
@@ -155,20 +235,31 @@ def _session(target: Target, as_json: bool) -> Iterator[tuple[Connection, Listen
             conn.close()
 
 
-def _print_json(value: object) -> None:
-    click.echo(json_format.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _plural(count: int) -> str:
-    return f"{count} change" if count == 1 else f"{count} changes"
-
-
 @cli.command(short_help="Deploy and verify pending changes.")
 @_target
 @click.option("--to", metavar="CHANGE", help="Deploy up to this change or @tag.")
-@click.option("--verify/--no-verify", default=True, help="Verify each change before its commit.")
-@click.option("--dry-run", is_flag=True, help="Run everything in one transaction; roll it back.")
+@click.option(
+    "--mode",
+    type=click.Choice(["all", "tag", "change"]),
+    show_default="deploy.mode of the configuration, else change",
+    help="What a failure leaves deployed: nothing of this run (all), what is before the last tag "
+    "(tag), or every change that was finished (change).",
+)
+@click.option(
+    "--verify/--no-verify",
+    default=None,
+    show_default="deploy.verify of the configuration, else --verify",
+    help="Verify each change before its commit.",
+)
+@_set
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Run everything in one transaction and roll it back; only plan it where a script is not "
+    "atomic.",
+)
 @click.option("--log-only", is_flag=True, help="Record the changes without running their scripts.")
+@_resume
 @_lock_timeout
 @_wait
 @_json
@@ -177,71 +268,106 @@ def deploy(
     ctx: click.Context,
     target: str | None,
     to: str | None,
-    verify: bool,
+    mode: Mode | None,
+    verify: bool | None,
+    variables: dict[str, str],
     dry_run: bool,
     log_only: bool,
+    resume: bool,
     lock_timeout: float | None,
     wait: float,
     as_json: bool,
 ) -> None:
-    """Deploy pending changes; script, verification and record of each are one transaction."""
+    """Deploy pending changes; script, verification and record of each are one transaction.
+
+    Scripts that no transaction can hold run as Sqitch runs them; the output says which.
+    """
     from integrations_db import deploy as engine
     from integrations_db.config import committer
     from integrations_db.database import describe, shareable
+    from integrations_db.output import change_json, counted
 
-    project = _project(ctx)
-    where = _resolve(project, target, create=True)
+    _either(resume, log_only)
+    project, where = _opened(ctx, target, create=True)
+    if verify is None:
+        verify = project.config.flag("deploy.verify") is not False
+    if mode is None:
+        mode = _configured_mode(project.config)
     began = time.monotonic()
     with _session(where, as_json) as (conn, listener):
         if not as_json:
-            click.echo(f"{project.plan.project} -> {describe(conn)}")
-        changes = engine.deploy(
+            echo(f"{project.plan.project} -> {describe(conn)}")
+        done = engine.deploy(
             conn,
             project,
+            where,
             committer(project.config),
             listener,
             to=to,
+            mode=mode,
+            variables=variables,
             verify=verify,
             dry_run=dry_run,
             log_only=log_only,
+            resume=resume,
             lock_timeout=lock_timeout,
             wait=wait,
         )
         uri = shareable(conn, where)
     seconds = time.monotonic() - began
     if as_json:
-        _print_json(
+        echo_json(
             {
                 "project": project.plan.project,
                 "uri": uri,
                 "dry_run": dry_run,
-                "deployed": [_as_dict(change) for change in changes],
+                "executed": done.executed,
+                "deployed": [
+                    {**change_json(change), "execution": done.executions.get(change.id)}
+                    for change in done.changes
+                ],
                 "seconds": round(seconds, 3),
             }
         )
         return
-    if not changes:
-        upto = f"up to {to} " if to else ""
-        click.echo(f"Nothing to deploy: no change {upto}is pending.")
+    count = counted(len(done.changes))
+    if not done.changes:
+        echo(f"Nothing to deploy: no change {f'up to {to} ' if to else ''}is pending.")
+    elif dry_run and done.executed:
+        echo(f"Dry run: {count} would deploy: all of it ran and was rolled back.")
     elif dry_run:
-        click.echo(f"Dry run: {_plural(len(changes))} would deploy ({seconds:.1f} s); none did.")
+        echo(f"Dry run: {count} would deploy: this was only planned, nothing was kept.")
     else:
-        click.echo(f"Deployed {_plural(len(changes))} in {seconds:.1f} s.")
+        echo(f"Deployed {count} in {seconds:.1f} s.")
     if not dry_run:
         _welcome(project, uri, complete=to is None)
+
+
+def _either(resume: bool, log_only: bool) -> None:
+    """Refuses two ways out of an unfinished script at once."""
+    if resume and log_only:
+        raise click.UsageError("--resume runs a script again, --log-only does not: choose one")
+
+
+def _configured_mode(config: Config) -> Mode:
+    """Returns the mode that the configuration says, else ``change``."""
+    mode = config.get("deploy.mode") or "change"
+    if mode not in ("all", "tag", "change"):
+        raise Usage(f'deploy.mode in the configuration is "{mode}", not all, tag or change')
+    return cast("Mode", mode)
 
 
 def _welcome(project: Project, uri: str, complete: bool) -> None:
     """Shows how to connect, and a first call that works on this machine as printed."""
     from integrations_db.server import programs
 
-    click.echo(f"\nConnect:\n  {uri}")
+    echo(f"\nConnect:\n  {uri}")
     call = project.config.get("welcome.sql")
     kept = programs()
     psql = shutil.which("psql") or (str(kept / "psql") if kept else None)
     if call and psql and complete:
         command = f"{shlex.quote(psql)} {shlex.quote(uri)} -c {_quoted(call)}"
-        click.echo(f"\nA first call, which leaves nothing behind:\n  {command}")
+        echo(f"\nA first call, which leaves nothing behind:\n  {command}")
 
 
 def _quoted(text: str) -> str:
@@ -254,6 +380,9 @@ def _quoted(text: str) -> str:
 @click.option("--to", metavar="CHANGE", help="Keep this change or @tag and everything before it.")
 @click.option("--all", "everything", is_flag=True, help="Revert every change.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@_set
+@click.option("--log-only", is_flag=True, help="Record the reversion without running the scripts.")
+@_resume
 @_lock_timeout
 @_wait
 @_json
@@ -264,82 +393,113 @@ def revert(
     to: str | None,
     everything: bool,
     yes: bool,
+    variables: dict[str, str],
+    log_only: bool,
+    resume: bool,
     lock_timeout: float | None,
     wait: float,
     as_json: bool,
 ) -> None:
     """Revert deployed changes, latest first; say how far with --to or --all."""
-    from integrations_db import deploy as engine
+    from integrations_db import revert as engine
     from integrations_db.config import committer
     from integrations_db.database import describe
+    from integrations_db.output import change_json, counted
 
     if (to is None) == (not everything):
         raise click.UsageError("say how far to revert: either --to CHANGE (which stays), or --all")
+    _either(resume, log_only)
     if not yes and not (sys.stdin.isatty() and not as_json):
         raise click.UsageError("there is no terminal to ask on: confirm with -y")
-    project = _project(ctx)
-    where = _resolve(project, target, create=False)
+    project, where = _opened(ctx, target)
     with _session(where, as_json) as (conn, listener):
         place = describe(conn)
 
         def confirm(changes: list[Change]) -> bool:
             if yes:
                 return True
-            click.echo("\n".join(f"  - {change.title}" for change in changes))
-            return click.confirm(
-                f"Revert {_plural(len(changes))} of {project.plan.project} from {place}?"
+            echo("\n".join(f"  - {change.title}" for change in changes))
+            echo(
+                f"Revert {counted(len(changes))} of {project.plan.project} from {place}?", nl=False
             )
+            return click.confirm("")
 
         if not as_json:
-            click.echo(f"{project.plan.project} <- {place}")
+            echo(f"{project.plan.project} <- {place}")
         changes = engine.revert(
             conn,
             project,
+            where,
             committer(project.config),
             listener,
             confirm,
             to=to,
+            variables=variables,
+            log_only=log_only,
+            resume=resume,
             lock_timeout=lock_timeout,
             wait=wait,
         )
     if as_json:
-        _print_json(
+        echo_json(
             {
                 "project": project.plan.project,
-                "reverted": [_as_dict(change) for change in changes],
+                "database": place,
+                "reverted": [change_json(change) for change in changes],
             }
         )
     elif changes:
-        click.echo(f"Reverted {_plural(len(changes))}.")
+        echo(f"Reverted {counted(len(changes))}.")
     else:
         after = f"after {to} " if to else ""
-        click.echo(f"Nothing to revert: no change {after}is deployed.")
+        echo(f"Nothing to revert: no change {after}is deployed.")
 
 
 @cli.command(short_help="Verify the deployed changes.")
 @_target
+@_set
 @_lock_timeout
+@_json
 @click.pass_context
-def verify(ctx: click.Context, target: str | None, lock_timeout: float | None) -> None:
-    """Run the verify scripts of all deployed changes; nothing is kept of what they do."""
-    from integrations_db import deploy as engine
-    from integrations_db.database import describe
+def verify(
+    ctx: click.Context,
+    target: str | None,
+    variables: dict[str, str],
+    lock_timeout: float | None,
+    as_json: bool,
+) -> None:
+    """Run the verify scripts of all deployed changes; nothing is kept of what they do.
 
-    project = _project(ctx)
-    where = _resolve(project, target, create=False)
-    with _session(where, as_json=False) as (conn, listener):
-        click.echo(f"{project.plan.project} == {describe(conn)}")
-        state = engine.status(conn, project)
-        result = engine.verify(conn, project, listener, lock_timeout=lock_timeout)
-    if result.problems:
-        failed = f"{_plural(len(result.problems))} failed verification."
-        raise Failure("\n".join([*result.problems, failed]))
-    if not state.deployed:
-        click.echo("Nothing to verify: no change is deployed.")
+    Also told: changes deployed out of order, not in the plan, or planned but not deployed.
+    """
+    from integrations_db import verify as engine
+    from integrations_db.database import describe
+    from integrations_db.output import counted, verification_json
+
+    project, where = _opened(ctx, target)
+    with _session(where, as_json) as (conn, listener):
+        place = describe(conn)
+        if not as_json:
+            echo(f"{project.plan.project} == {place}")
+        result = engine.verify(
+            conn, project, where, listener, variables=variables, lock_timeout=lock_timeout
+        )
+    if as_json:
+        echo_json(verification_json(project, place, result))
+        ctx.exit(Failure.exit_code if result.findings else 0)
+    if result.findings:
+        failed = len({finding.change_id for finding in result.findings})
+        told = "\n".join(finding.message for finding in result.findings)
+        raise Failure(f"{told}\n{counted(failed)} failed verification.")
+    if not result.deployed:
+        echo("Nothing to verify: no change is deployed.")
         return
-    unchecked = f"; {_plural(result.unchecked)} without verify script" if result.unchecked else ""
-    pending = f"; {_plural(len(state.pending))} pending" if state.pending else ""
-    click.echo(f"Verified {_plural(result.verified)}{unchecked}{pending}.")
+    rest = [f"Verified {counted(result.verified)}"]
+    if result.unchecked:
+        rest.append(f"{counted(len(result.unchecked))} without verify script")
+    if result.pending:
+        rest.append(f"{counted(len(result.pending))} pending")
+    echo(f"{'; '.join(rest)}.")
 
 
 @cli.command(short_help="Show what is deployed and what is pending.")
@@ -349,90 +509,146 @@ def verify(ctx: click.Context, target: str | None, lock_timeout: float | None) -
 @click.pass_context
 def status(ctx: click.Context, target: str | None, as_json: bool, check: bool) -> None:
     """Show what is deployed, what is pending, and which deployed scripts were edited since."""
-    from integrations_db import deploy as engine
+    from integrations_db import status as engine
     from integrations_db.database import describe
+    from integrations_db.output import status_json, status_text
 
-    project = _project(ctx)
-    where = _resolve(project, target, create=False)
+    project, where = _opened(ctx, target)
     with _session(where, as_json) as (conn, _):
         place = describe(conn)
         state = engine.status(conn, project)
-    latest = state.latest
     if as_json:
-        _print_json(
-            {
-                "project": project.plan.project,
-                "database": place,
-                "deployed": state.deployed,
-                "latest": latest
-                and {
-                    "change": latest.name,
-                    "id": latest.id,
-                    "committed_at": latest.committed_at.isoformat(),
-                    "committer": latest.committer,
-                },
-                "pending": [_as_dict(change) for change in state.pending],
-                "changed_scripts": list(state.changed),
-                "stray": state.stray,
-            }
-        )
+        echo_json(status_json(project, place, state))
     else:
-        click.echo(f"Project:  {project.plan.project}\nDatabase: {place}")
-        click.echo(f"Deployed: {state.deployed} of {len(project.plan.changes)}")
-        if latest:
-            click.echo(
-                f"Latest:   {latest.name}, {latest.committed_at:%Y-%m-%d %H:%M:%S %Z}, "
-                f"by {latest.committer}"
-            )
-        click.echo("Pending:  " + ("" if state.pending else "none"))
-        for change in state.pending:
-            click.echo(f"  {change.title}")
-        if state.changed:
-            click.echo("Edited since their deployment (which changed nothing in the database):")
-            for name in state.changed:
-                click.echo(f"  {name}")
-        if state.stray:
-            click.echo(f"The database does not follow the plan: {state.stray}.")
+        echo("\n".join(status_text(project, place, state)))
     if check and (state.changed or state.stray):
-        ctx.exit(4)
+        ctx.exit(Changed.exit_code)
+    if check and state.unfinished:
+        ctx.exit(Failure.exit_code)
     if check and state.pending:
-        ctx.exit(3)
+        ctx.exit(Pending.exit_code)
+
+
+@cli.command(short_help="Show what happened to a database.")
+@_target
+@click.option("-n", "--max-count", type=click.IntRange(min=0), help="Show at most so many events.")
+@click.option("--reverse", is_flag=True, help="Show the oldest first.")
+@click.option(
+    "--event",
+    "kinds",
+    type=click.Choice(["deploy", "revert", "fail", "merge"]),
+    multiple=True,
+    help="Show only events of this kind; may be repeated.",
+)
+@click.option("--project", "name", metavar="NAME", help="Show only events of this project.")
+@_json
+@click.pass_context
+def log(
+    ctx: click.Context,
+    target: str | None,
+    max_count: int | None,
+    reverse: bool,
+    kinds: tuple[str, ...],
+    name: str | None,
+    as_json: bool,
+) -> None:
+    """Show deployments, reversions and failures, newest first; of every project in the database."""
+    from integrations_db.database import describe
+    from integrations_db.history import history
+    from integrations_db.output import event_json, event_text
+    from integrations_db.plan import Plan
+    from integrations_db.project import Project
+    from integrations_db.transaction import reported
+
+    # The plan is not needed, and may not be there.
+    root, config, found = _configured(ctx, target)
+    project = Project(root, config, Plan(""), found.name if found else None)
+    with _session(found or _embedded(create=False), as_json) as (conn, _):
+        place = describe(conn)
+        with reported(conn):
+            events = history(
+                conn,
+                project.registry,
+                project=name,
+                kinds=kinds,
+                max_count=max_count,
+                oldest_first=reverse,
+            )
+    if as_json:
+        told = [event_json(event) for event in events or ()]
+        echo_json({"database": place, "registry": project.registry, "events": told})
+    elif events is None:
+        echo(f"{place} has no registry (schema {project.registry}): nothing was deployed.")
+    elif not events:
+        echo(f"{place}: no such event.")
+    else:
+        for event in events:
+            echo("\n".join(event_text(event)))
+
+
+@cli.command(short_help="Check plan and scripts without running them.")
+@_target
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
+@_json
+@click.pass_context
+def check(ctx: click.Context, target: str | None, strict: bool, as_json: bool) -> None:
+    """Check plan and scripts without running them: missing, unused, refused, edited.
+
+    With a TARGET on the command line, compare them with what that database was built from, too.
+    Exit code 1: errors; 4: only deployed scripts or the plan were changed; else 0.
+    """
+    from integrations_db.check import annotation, check_project, check_target, located
+    from integrations_db.database import describe
+    from integrations_db.output import counted, finding_json
+    from integrations_db.plan import PlanError
+    from integrations_db.project import load_project
+
+    root, _, where = _configured(ctx, target)
+    place = name = None
+    checked = ""
+    try:
+        project = load_project(root, where)
+    except PlanError as error:
+        findings = [located("error", str(error))]
+    else:
+        name = project.plan.project
+        checked = f"{name}: {counted(len(project.plan.changes))}, "
+        findings = check_project(project)
+        if target and where:
+            with _session(where, as_json) as (conn, _):
+                place = describe(conn)
+                findings += check_target(conn, project)
+    count = Counter(finding.level for finding in findings)
+    if as_json:
+        told = [finding_json(it) for it in findings]
+        echo_json({"project": name, "database": place, "findings": told})
+    else:
+        on_github = os.environ.get("GITHUB_ACTIONS") == "true"
+        for finding in findings:
+            echo(annotation(finding) if on_github else str(finding))
+        sums = [counted(count[level], noun) for level, noun in _LEVELS.items() if count[level]]
+        echo(checked + (", ".join(sums) if sums else "no findings"))
+    if count["error"] or (strict and count["warning"]):
+        ctx.exit(Failure.exit_code)
+    if count["changed"]:
+        ctx.exit(Changed.exit_code)
 
 
 @cli.command(short_help="List the changes of the plan.")
 @_json
 @click.pass_context
 def plan(ctx: click.Context, as_json: bool) -> None:
-    """List the changes of the plan, in order; needs no database."""
-    project = _project(ctx)
+    """List the changes of the plan, in order, and which scripts are not atomic."""
+    from integrations_db.output import plan_json, plan_text
+    from integrations_db.project import load_project
+
+    root, _, target = _configured(ctx, None)
+    project = load_project(root, target)
     if as_json:
-        _print_json(
-            {
-                "project": project.plan.project,
-                "uri": project.plan.uri,
-                "changes": [
-                    {**_as_dict(change), "script_hash": project.hash(index)}
-                    for index, change in enumerate(project.plan.changes)
-                ],
-            }
-        )
+        echo_json(plan_json(project))
         return
-    for change in project.plan.changes:
-        click.echo(change.title + (f"  # {change.note}" if change.note else ""))
-
-
-def _as_dict(change: Change) -> dict[str, object]:
-    """Returns a change as the JSON outputs show it."""
-    return {
-        "change": change.name,
-        "id": change.id,
-        "requires": [str(dependency) for dependency in change.requires],
-        "conflicts": [dependency.key for dependency in change.conflicts],
-        "tags": [{"tag": f"@{tag.name}", "id": tag.id} for tag in change.tags],
-        "planned_at": change.planned_at.isoformat(),
-        "planner": f"{change.planner_name} <{change.planner_email}>",
-        "note": change.note,
-    }
+    for line in plan_text(project):
+        echo(line)
 
 
 @cli.command(short_help="Play a short story through the functions.")
@@ -442,7 +658,7 @@ def demo(ctx: click.Context, target: str | None) -> None:
     """Play a short story through the stored functions, on realistic data."""
     from integrations_db.demo import run
 
-    run(_resolve(_project(ctx), target, create=False), click.echo)
+    run(_configured(ctx, target)[2] or _embedded(create=False), echo)
 
 
 @cli.group(short_help="Start, stop and find the embedded PostgreSQL.")
@@ -457,8 +673,8 @@ def server_start() -> None:
 
     was = embedded.state()
     uri = embedded.start()
-    click.echo("already running" if was.pid else "started")
-    click.echo(uri)
+    echo("already running" if was.pid else "started")
+    echo(uri)
 
 
 @server.command("stop")
@@ -466,7 +682,7 @@ def server_stop() -> None:
     """Stop it; its data stay."""
     from integrations_db import server as embedded
 
-    click.echo("stopped" if embedded.stop() else "not running")
+    echo("stopped" if embedded.stop() else "not running")
 
 
 @server.command("status")
@@ -477,10 +693,10 @@ def server_status(ctx: click.Context) -> None:
 
     state = embedded.state()
     if state.pid:
-        click.echo(f"running (process {state.pid}, port {state.port})")
+        echo(f"running (process {state.pid}, port {state.port})")
     else:
-        click.echo("stopped" if state.initialised else "not made yet")
-    click.echo(f"folder: {state.folder}")
+        echo("stopped" if state.initialised else "not made yet")
+    echo(f"folder: {state.folder}")
     if not state.pid:
         ctx.exit(1)
 
@@ -490,7 +706,7 @@ def server_url() -> None:
     """Print its URI; the password is in a file that the URI names."""
     from integrations_db import server as embedded
 
-    click.echo(embedded.uri())
+    echo(embedded.uri())
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
@@ -498,27 +714,46 @@ def _terminate(number: int, frame: object) -> NoReturn:
     raise _Terminated
 
 
+def _tell(message: str, code: int, as_json: bool) -> int:
+    """Says what went wrong, on standard error; for ``--json`` on standard output, too."""
+    echo(f"integrations-db: {message}", err=True)
+    if as_json:
+        echo_json({"error": {"message": message, "exit_code": code}})
+    return code
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits with a code of the published table."""
     signal.signal(signal.SIGTERM, _terminate)
-    code = 0
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may not know every letter
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in given
     try:
-        result = cli.main(arguments, prog_name="integrations-db", standalone_mode=False)
+        result = cli.main(given, prog_name="integrations-db", standalone_mode=False)
         code = result if isinstance(result, int) else 0
+    except click.UsageError as error:
+        if error.ctx is not None:
+            echo(error.ctx.get_usage(), err=True)
+        help_ = f" (try: {error.ctx.command_path} --help)" if error.ctx else ""
+        code = _tell(error.format_message() + help_, Usage.exit_code, as_json)
     except click.ClickException as error:
-        error.show()
-        code = Usage.exit_code if isinstance(error, click.UsageError) else error.exit_code
+        code = _tell(error.format_message(), error.exit_code, as_json)
     except Failure as error:
-        click.echo(f"integrations-db: {error}", err=True)
-        code = error.exit_code
+        code = _tell(str(error), error.exit_code, as_json)
     except (click.Abort, KeyboardInterrupt) as error:
         terminated = isinstance(error, _Terminated) or isinstance(error.__cause__, _Terminated)
-        click.echo(
-            f"\nintegrations-db: {'terminated' if terminated else 'interrupted'}. "
-            "What was being worked on was rolled back; finished changes stay.",
-            err=True,
+        echo(err=True)
+        # What knows better what is left says so in a note.
+        notes = getattr(error.__cause__ or error, "__notes__", None) or [
+            "What was being worked on was rolled back; finished changes stay."
+        ]
+        code = _tell(
+            "\n".join([f"{'terminated' if terminated else 'interrupted'}.", *notes]),
+            Failure.exit_code if terminated else _INTERRUPTED,
+            as_json,
         )
-        code = 1 if terminated else 130
     except BrokenPipeError:
         # The reader has gone (`| head`); keep the interpreter from complaining at exit.
         sys.stdout = None
@@ -530,6 +765,5 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             raise
         from integrations_db.database import explain
 
-        click.echo(f"integrations-db: {explain(error)}", err=True)
-        code = Failure.exit_code
+        code = _tell(explain(error), Failure.exit_code, as_json)
     sys.exit(code)

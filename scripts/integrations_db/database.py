@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from urllib.parse import quote
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from integrations_db.config import Target
@@ -17,9 +18,19 @@ from integrations_db.errors import Failure, Usage
 from integrations_db.lexer import Statement, tokens
 from integrations_db.registry import Connection
 from integrations_db.script import Script, shown
-from integrations_db.server import without_variables
 
-__all__ = ["connect", "describe", "explain", "fresh", "gone", "place", "plain", "shareable"]
+__all__ = [
+    "FRESH",
+    "connect",
+    "describe",
+    "explain",
+    "fresh",
+    "gone",
+    "place",
+    "plain",
+    "session_user",
+    "shareable",
+]
 
 # What a script may have left behind, in the order in which it must go: the role first, because the
 # others could be refused to it. Unlike DISCARD ALL this keeps advisory locks: we hold one.
@@ -29,19 +40,25 @@ _FRESH = (
 )
 # A server that talks to nobody learns only this way (PostgreSQL 14) that its client was killed, and
 # would hold our locks until then. It can be set where the kernel tells of a closed connection.
+#
+# A server may also end sessions that are idle; ours is while another one runs a script for it.
 _WATCH = (
     "SELECT pg_catalog.set_config('client_connection_check_interval', '2s', false)"
     " WHERE pg_catalog.current_setting('client_connection_check_interval', true) = '0'"
-    " AND pg_catalog.version() LIKE '%linux%'"
+    " AND pg_catalog.version() LIKE '%linux%'; SET idle_session_timeout = 0"
 )
+FRESH = f"{_FRESH}; {_WATCH}"
 
 
-def connect(target: Target, notice: Callable[[str], None]) -> Connection:
+def connect(
+    target: Target, notice: Callable[[str], None], application_name: str | None = None
+) -> Connection:
     """Opens the connection: autocommit, statements sent as they are, notices handed on.
 
     Args:
         target: the database.
         notice: told every message of the server.
+        application_name: of the session, whatever the target says; None: as it says, else ours.
 
     Raises:
         Usage: the connection string cannot be read.
@@ -60,17 +77,31 @@ def connect(target: Target, notice: Callable[[str], None]) -> Connection:
         "fallback_application_name": "integrations-db",
         "client_encoding": "UTF8",
     }
+    if application_name is not None:
+        settings["application_name"] = application_name
     try:
-        # The variables are about some other server than the embedded one.
-        with without_variables() if target.embedded else nullcontext():
+        with _alone() if target.embedded else nullcontext():
             if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ:
                 settings["connect_timeout"] = 10
             conn = psycopg.connect(target.dsn, autocommit=True, prepare_threshold=None, **settings)
     except psycopg.OperationalError as error:
         raise Failure(_unreachable(error, given)) from None
-    conn.execute(_WATCH)
+    try:
+        conn.execute(_WATCH.encode())
+    except psycopg.OperationalError as error:
+        raise Failure(
+            f"the connection to the server was lost: {plain(explain(error), given)}\n"
+            "Nothing was begun, so no change is half done. Run the same command again."
+        ) from None
     conn.add_notice_handler(lambda diag: notice(f"{diag.severity}: {diag.message_primary}"))
     return conn
+
+
+def _alone() -> AbstractContextManager[None]:
+    """Hides libpq's variables, which are about some other server than the embedded one."""
+    from integrations_db.server import without_variables  # what only this one needs is big
+
+    return without_variables()
 
 
 def _unreachable(error: psycopg.Error, given: dict[str, Any]) -> str:
@@ -95,12 +126,17 @@ def plain(text: str, given: dict[str, Any]) -> str:
 
 def fresh(conn: Connection) -> None:
     """Gives the session back the state it began with; the advisory lock stays."""
-    conn.execute(f"{_FRESH}; {_WATCH}".encode())
+    conn.execute(FRESH.encode())
 
 
 def gone(conn: Connection) -> bool:
     """Tells whether the connection is closed or lost."""
     return conn.closed or conn.broken
+
+
+def session_user(conn: Connection) -> str:
+    """Returns the name of the role that is logged in, quoted for SQL."""
+    return sql.Identifier(conn.info.user).as_string(conn)
 
 
 def _body_line(script: Script, statement: Statement, context: str) -> int | None:

@@ -1,178 +1,137 @@
-"""The deploy engine: deploys, reverts and verifies changes on one connection.
+"""Deploys the pending changes of a project.
 
-A change is one transaction: its script, its verify script (in a savepoint that is rolled back) and
-its registry rows commit together or not at all. Whatever ends this process or the server, a change
-is either deployed and recorded, or neither.
+A change whose scripts one transaction can hold is one transaction: its script, its verify script
+(in a savepoint that is rolled back) and its registry rows commit together or not at all. Whatever
+ends this process or the server, such a change is either deployed and recorded, or neither. With
+``mode`` several of them are one transaction. A script that no transaction can hold runs apart, in a
+session of its own and marked beforehand (``apart``).
 
-The functions take an open connection (``database.connect``) and report through ``Listener``; they
-know nothing of terminals. The deployment lock belongs to the connection: closing it frees the lock.
+The deployment lock belongs to the connection: closing it frees the lock.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, NoReturn
 
 import psycopg
-from psycopg import sql
 
-from integrations_db import registry
-from integrations_db.config import Committer
-from integrations_db.database import explain, fresh, gone, place
-from integrations_db.errors import Changed, Failure, Locked
-from integrations_db.lexer import Statement
-from integrations_db.plan import Change, Dependency, Plan, find_change, resolve_dependency
+from integrations_db import apart, marker, registry, state
+from integrations_db.aftermath import look_again
+from integrations_db.config import Committer, Target
+from integrations_db.database import gone
+from integrations_db.errors import Failure, Locked
+from integrations_db.plan import Change, Dependency, find_change, resolve_dependency
 from integrations_db.project import Project
 from integrations_db.registry import Connection, Deployed
-from integrations_db.script import Kind, Script, ScriptError, shown, words
+from integrations_db.retry import PAUSES, retried
+from integrations_db.revert import take_back, undo
+from integrations_db.script import Execution, Script, ScriptError, shown
+from integrations_db.transaction import (
+    BUSY,
+    NOT_ATOMIC,
+    Listener,
+    Run,
+    ScriptFailed,
+    atomic,
+    clean,
+    end_change,
+    explain_failure,
+    lost,
+    open_change,
+    own_error,
+    psql_variables,
+    remedy,
+    reported,
+    run_script,
+    run_verify,
+    run_verify_inside,
+    settled,
+)
 
-__all__ = ["Listener", "Status", "Verification", "deploy", "revert", "status", "verify"]
+__all__ = ["Deployment", "Mode", "deploy"]
 
-_ATTEMPTS = 3
-_LOCK_TIMEOUT = 5.0  # seconds, for scripts that say nothing of it
-_BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
-
-
-class Listener(Protocol):
-    """Hears what happens, to show it."""
-
-    def started(self, action: str, count: int) -> None:
-        """``count`` changes will be deployed, reverted or verified."""
-
-    def change(self, action: str, title: str) -> None:
-        """A change is begun."""
-
-    def done(self, title: str, seconds: float, remark: str = "ok") -> None:
-        """The change that was begun is finished."""
-
-    def failed(self, title: str) -> None:
-        """The change that was begun has failed; an error tells why."""
-
-    def say(self, text: str) -> None:
-        """Anything else worth knowing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """A project's state in a database.
-
-    Attributes:
-        deployed: number of deployed changes, from the start of the plan.
-        pending: the changes to come.
-        latest: the last deployed change.
-        changed: names of deployed changes whose deploy script is no longer what was deployed.
-        stray: why the database does not follow the plan, or None.
-    """
-
-    deployed: int
-    pending: tuple[Change, ...]
-    latest: Deployed | None = None
-    changed: tuple[str, ...] = ()
-    stray: str | None = None
+Mode = Literal["all", "tag", "change"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
-    """What the verify scripts said.
+class Deployment:
+    """What a deployment did.
 
     Attributes:
-        verified: number of changes whose script ran without an error.
-        unchecked: number of changes that have no verify script.
-        problems: one message for each script that failed.
+        changes: those that were deployed (in a dry run: would be), in order.
+        executed: False for a dry run that could only be planned.
+        executions: how the scripts of each ran (would run), by change ID.
     """
 
-    verified: int
-    unchecked: int
-    problems: tuple[str, ...]
+    changes: tuple[Change, ...]
+    executed: bool = True
+    executions: Mapping[str, Execution] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """What every step of a deployment or reversion needs.
+@dataclass(slots=True)
+class _Step:
+    """One change to deploy.
 
     Attributes:
-        conn: an autocommit connection, which holds the deployment lock.
-        project: whose changes.
-        who: the committer to record.
-        listener: hears the progress.
-        lock_timeout: seconds that a statement may wait for a lock; None: as the scripts say.
+        index: its position in the plan.
+        change: it.
+        deploy: its script; None: it is only recorded.
+        verify: its verify script, if it is to be run.
+        script_hash: of the deploy script.
+        requires: name and ID of every required change.
     """
 
-    conn: Connection
-    project: Project
-    who: Committer
-    listener: Listener
-    lock_timeout: float | None
+    index: int
+    change: Change
+    deploy: Script | None
+    verify: Script | None
+    script_hash: str | None
+    requires: Sequence[tuple[str, str]]
+
+    @property
+    def obstacle(self) -> Script | None:
+        """The script that no transaction can hold, if there is one."""
+        for script in (self.deploy, self.verify):
+            if script and script.execution != "atomic":
+                return script
+        return None
+
+    @property
+    def execution(self) -> Execution:
+        """How the change runs."""
+        return self.obstacle.execution if self.obstacle else "atomic"
+
+    @property
+    def remark(self) -> str:
+        """What to say when it is done."""
+        if self.deploy is None:
+            return "logged only"
+        checked = "ok" if self.verify else "ok, not verified"
+        if self.execution == "psql":
+            return f"{checked} (by psql)"
+        return checked if self.execution == "atomic" else f"{checked} (not atomic)"
+
+    def set_apart(self, failed: ScriptFailed) -> None:
+        """Notes that no transaction can hold the script that the server refused to run in one."""
+        why = f"{failed.place}: {failed.message}"
+        if self.verify and failed.path == self.verify.path:
+            self.verify = self.verify.apart(why)
+        elif self.deploy:
+            self.deploy = self.deploy.apart(why)
 
 
-def _read(conn: Connection, project: Project) -> list[Deployed]:
-    """Returns the deployed changes; none when there is no registry."""
-    if not registry.exists(conn, project.registry):
-        return []
-    return registry.deployed_changes(conn, project.registry, project.plan.project)
+class _NotAtomic(Exception):
+    """The server said that no transaction can hold the script of a step."""
 
-
-def _stray(plan: Plan, deployed: Sequence[Deployed]) -> str | None:
-    """Returns why the deployed changes are not the beginning of the plan, or None."""
-    for index, there in enumerate(deployed):
-        planned = plan.changes[index] if index < len(plan.changes) else None
-        if planned is not None and planned.id == there.id:
-            continue
-        head = f'the database has "{there.name}" (ID {there.id}) as change {index + 1}, '
-        if planned is None:
-            return head + f"and {plan.file} ends before it: the plan here is older, or was cut"
-        here = f'{plan.file}:{planned.line} has "{planned.name}" there'
-        if planned.name == there.name:
-            return head + (
-                f"and {here} with another ID: this line of the plan, or one before it, was edited "
-                "after the deployment (names, notes, dates, dependencies and order all count)"
-            )
-        return head + f"but {here}: lines of the plan were added, removed or moved"
-    return None
-
-
-def _follow(project: Project, deployed: Sequence[Deployed]) -> int:
-    """Returns how many changes are deployed; refuses a database that left the plan."""
-    if why := _stray(project.plan, deployed):
-        raise Changed(
-            f"{why}.\nNothing was touched. Use the plan this database was deployed with "
-            "(check the branch), or restore the edited lines."
-        )
-    return len(deployed)
-
-
-def status(conn: Connection, project: Project) -> Status:
-    """Reads how far a database is; takes no lock and changes nothing.
-
-    Raises:
-        Failure: the registry cannot be read.
-    """
-    with _reported(conn):
-        deployed = _read(conn, project)
-    latest = deployed[-1] if deployed else None
-    stray = _stray(project.plan, deployed)
-    if stray:
-        known = {there.id for there in deployed}
-        pending = tuple(c for c in project.plan.changes if c.id not in known)
-        return Status(len(deployed), pending, latest, stray=stray)
-    return Status(
-        deployed=len(deployed),
-        pending=project.plan.changes[len(deployed) :],
-        latest=latest,
-        changed=_changed(project, deployed),
-    )
-
-
-def _changed(project: Project, deployed: Sequence[Deployed]) -> tuple[str, ...]:
-    """Returns the names of deployed changes whose deploy script was edited since."""
-    return tuple(
-        there.name
-        for index, there in enumerate(deployed)
-        if there.script_hash is not None and project.hash(index) != there.script_hash
-    )
+    def __init__(self, step: _Step, failed: ScriptFailed) -> None:
+        super().__init__(step.change.name)
+        self.step = step
+        self.failed = failed
 
 
 def _dependency_id(
@@ -216,147 +175,63 @@ def _requirements(
     return resolved
 
 
-def _limit(conn: Connection, lock_timeout: float | None) -> None:
-    """Limits how long the statements of this transaction wait for locks; 0: for ever."""
-    seconds = _LOCK_TIMEOUT if lock_timeout is None else lock_timeout
-    time_span = f"{max(1, round(seconds * 1000))}ms" if seconds else "0"
-    conn.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(time_span)))
-
-
-class _ScriptFailed(Exception):
-    """A statement of a script failed: carries what there is to say."""
-
-    def __init__(self, script: Script, place: str, error: psycopg.Error) -> None:
-        super().__init__(place)
-        self.script = script
-        self.place = place
-        self.error = error
-
-
-def _sets_lock_timeout(statement: Statement) -> bool:
-    """Tells whether a statement sets lock_timeout, for the transaction or the session."""
-    head = words(statement.text, 3)
-    return head[:2] == ("SET", "LOCK_TIMEOUT") or head in (
-        ("SET", "LOCAL", "LOCK_TIMEOUT"),
-        ("SET", "SESSION", "LOCK_TIMEOUT"),
-    )
-
-
-def _run(conn: Connection, script: Script, lock_timeout: float | None) -> None:
-    """Runs the statements of a script in the current transaction, whose lock timeout is set.
-
-    A lock timeout that was asked for is stronger than the script's own.
-    """
-    for statement in script.body:
-        if lock_timeout is not None and _sets_lock_timeout(statement):
-            continue
-        try:
-            conn.execute(statement.text.encode())
-        except psycopg.Error as error:
-            raise _ScriptFailed(script, place(script, statement, error), error) from None
-
-
-def _clean(conn: Connection, script: Script, lock_timeout: float | None) -> None:
-    """Ends what a script set for its transaction: deferred constraints, role, settings."""
-    try:
-        conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    except psycopg.Error as error:
-        raise _ScriptFailed(script, shown(script.path), error) from None
-    conn.execute("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL")
-    _limit(conn, lock_timeout)
-
-
-def _run_verify(conn: Connection, script: Script, lock_timeout: float | None) -> None:
-    """Runs a verify script and takes back whatever it did."""
-    conn.execute("SAVEPOINT integrations_db_verify")
-    _run(conn, script, lock_timeout)
-    conn.execute(
-        "ROLLBACK TO SAVEPOINT integrations_db_verify; RELEASE SAVEPOINT integrations_db_verify"
-    )
-    _limit(conn, lock_timeout)
-
-
-@contextmanager
-def _atomic(conn: Connection, keep: bool = True) -> Iterator[None]:
-    """One transaction; rolled back on any exception, an interrupt included, and if not ``keep``."""
-    conn.execute("BEGIN")
-    try:
-        yield
-        conn.execute("COMMIT" if keep else "ROLLBACK")
-    except BaseException:
-        if not gone(conn):
-            conn.rollback()
-            fresh(conn)
-        raise
-    fresh(conn)
-
-
-def _lost(error: psycopg.Error) -> str:
-    """Returns what to say of a lost connection."""
-    return (
-        f"the connection to the server was lost: {explain(error)}\n"
-        "The server rolls back what was not committed; no change is half done. "
-        "Run status to see where it stands, then run the same command again."
-    )
-
-
-def _explain(failed: _ScriptFailed) -> str:
-    """Returns where and why a script failed."""
-    text = f"{failed.place}: {explain(failed.error)}"
-    if isinstance(failed.error, psycopg.errors.InsufficientPrivilege):
-        text += "\n  The role that deploys lacks this privilege."
-    elif isinstance(failed.error, psycopg.errors.ReadOnlySqlTransaction):
-        text += "\n  This server is read-only, perhaps a standby: deploy to the primary."
-    elif isinstance(failed.error, _BUSY):
-        text += f"\n  Tried {_ATTEMPTS} times: other sessions hold what this change needs."
-    return text
-
-
 def deploy(
     conn: Connection,
     project: Project,
+    target: Target,
     who: Committer,
     listener: Listener,
     *,
     to: str | None = None,
+    mode: Mode = "change",
+    variables: Mapping[str, str] = MappingProxyType({}),
     verify: bool = True,
     dry_run: bool = False,
     log_only: bool = False,
+    resume: bool = False,
     lock_timeout: float | None = None,
     wait: float = 60.0,
-) -> list[Change]:
+) -> Deployment:
     """Deploys the pending changes, in order.
 
     Args:
         conn: an autocommit connection.
         project: what to deploy.
+        target: where the connection leads, for those that are opened beside it.
         who: the committer to record.
         listener: hears the progress.
         to: the last change to deploy; None: the end of the plan.
+        mode: what a failure takes back: only the failed ``change``, all since the last ``tag``, or
+            ``all`` of this run. One transaction does it where it can hold all the scripts;
+            otherwise the revert scripts do.
+        variables: of psql, for the scripts.
         verify: whether each change is verified before it is committed.
-        dry_run: run everything in one transaction, and roll it back.
+        dry_run: run everything in one transaction, and roll it back; where a script cannot run so,
+            run nothing and say what would be done.
         log_only: record the changes without running their scripts.
+        resume: run the script again that was begun outside a transaction and not recorded.
         lock_timeout: seconds that a statement may wait for a lock, whatever the scripts say, before
             its change is rolled back and tried again; None: as they say, else 5.
         wait: seconds to wait for another deployment.
 
     Returns:
-        The changes that were deployed (in a dry run: would be), none when nothing is pending.
+        What was deployed: nothing when no change is pending.
 
     Raises:
-        ScriptError, Failure: nothing was begun, or a change failed and left nothing behind.
+        ScriptError, Failure: nothing was begun, or a change failed; the message says what is left.
         Changed: the database does not follow the plan.
-        Locked: another deployment runs.
+        Locked: another deployment runs, or others hold what a change needs.
     """
     plan = project.plan
-    run = _Run(conn, project, who, listener, lock_timeout)
-    with _reported(conn):
+    run = Run(conn, target, project, who, listener, lock_timeout, variables)
+    with reported(conn):
         end = find_change(plan, to) + 1 if to is not None else len(plan.changes)
         # Looked at before the lock too: what is plainly wrong need not wait for it.
-        _follow(project, _read(conn, project))
+        state.follow(project, state.read(conn, project, older=True))
         registry.lock(conn, wait, listener.say)
-        deployed = _read(conn, project)
-        start = _follow(project, deployed)
+        version = registry.version(conn, project.registry)
+        deployed = state.read(conn, project, older=True) if version else []
+        start = state.follow(project, deployed)
         if to is not None and end < start:
             more = start - end
             after = "is one change" if more == 1 else f"are {more} changes"
@@ -364,328 +239,424 @@ def deploy(
                 f'"{plan.changes[end - 1].name}" is deployed, and so {after} after it. '
                 "To go back, use revert. Nothing was touched."
             )
-        indexes = range(start, end)
-        if changed := _changed(project, deployed):
+        stale = _unfinished(run, deployed, start, end, resume, log_only)
+        if changed := state.edited(project, deployed):
             listener.say(
                 "warning: the deploy scripts of these deployed changes were edited since, "
                 f"which changes nothing in this database: {', '.join(changed)}"
             )
-        scripts = {} if log_only else {i: _scripts(project, i, verify) for i in indexes}
-        if indexes:
-            project.unique_scripts()
-        known = registry.exists(conn, project.registry)
-        requires = _requirements(conn, project, indexes, known)
-        if not known and not indexes:
-            return []
-        # A dry run is one transaction; else the registry and each change are one.
-        with _atomic(conn, keep=False) if dry_run else nullcontext():
-            with nullcontext() if dry_run else _atomic(conn):
-                _prepare(run, deployed, known)
-            if indexes:
-                listener.started("deploy", len(indexes))
-            for done, index in enumerate(indexes):
-                with _failing(run, index, done, dry_run):
-                    _deploy_change(run, index, scripts.get(index), requires[index], dry_run)
-        return [plan.changes[index] for index in indexes]
-
-
-def _script(project: Project, index: int, kind: Kind) -> Script:
-    """Reads a script that one transaction can hold."""
-    script = project.script(index, kind)
-    if script.execution != "atomic":
-        raise ScriptError(f"{script.why}\nIt cannot run in one transaction. Nothing was touched.")
-    return script
-
-
-def _scripts(project: Project, index: int, verify: bool) -> tuple[Script, Script | None]:
-    """Reads the deploy script of a change, and the verify script if it is wanted and there."""
-    checked = verify and project.path(index, "verify").exists()
-    return _script(project, index, "deploy"), _script(project, index, "verify") if checked else None
-
-
-@contextmanager
-def _reported(conn: Connection) -> Iterator[None]:
-    """Turns errors of our own statements into sentences; those of scripts have theirs already."""
-    try:
-        yield
-    except psycopg.Error as error:
-        raise Failure(_lost(error) if gone(conn) else _own_error(error)) from None
-
-
-def _own_error(error: psycopg.Error) -> str:
-    """Returns what to say of an error that no script has made."""
-    text = explain(error)
-    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
-        return f"{text}\nThis server is read-only, perhaps a standby: deploy to the primary."
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return (
-            f"{text}\nThis role lacks a privilege that the registry of deployments needs. "
-            "Connect as the role that deployed first, or as the owner of the database."
+        steps = _steps(run, range(start, end), verify, log_only, version is not None)
+        if not steps and not version:
+            return Deployment(())
+        done = Deployment(
+            tuple(step.change for step in steps),
+            executions={step.change.id: step.execution for step in steps},
         )
-    return f"{text}\nThe change that was being worked on was rolled back."
+        if dry_run:
+            return _dry_run(run, steps, deployed, version, done)
+        with atomic(conn):
+            _prepare(run, deployed, version)
+            for change_id in stale:
+                marker.clear(conn, project.registry, plan.project, change_id)
+        if steps:
+            listener.started("deploy", len(steps))
+        units = list(_units(steps, mode))
+        _announce(run, units)
+        for unit in units:
+            _deploy_unit(run, unit)
+        return Deployment(
+            done.changes, executions={step.change.id: step.execution for step in steps}
+        )
 
 
-def _prepare(run: _Run, deployed: Sequence[Deployed], known: bool) -> None:
-    """Makes the registry, records the project and tags that were added since."""
-    conn, registry_name, plan = run.conn, run.project.registry, run.project.plan
-    if not known:
-        run.listener.say(f"creating the registry (schema {registry_name})")
-        # `create schema if not exists` tells what is no news to anybody.
-        conn.execute("SET LOCAL client_min_messages = warning")
-        registry.create(conn, registry_name, run.who)
-        conn.execute("RESET client_min_messages")
-    registry.register_project(conn, registry_name, plan, run.who)
+def _unfinished(
+    run: Run, deployed: Sequence[Deployed], start: int, end: int, resume: bool, log_only: bool
+) -> list[str]:
+    """Looks for scripts that a former run has begun outside a transaction.
+
+    Returns:
+        The IDs of changes whose marks are out of date: another tool has recorded them since.
+
+    Raises:
+        Failure: there is one, and what to do with it was not said.
+    """
+    plan = run.project.plan
+    known = {there.id for there in deployed}
+    stale: list[str] = []
+    for mark in marker.unfinished(run.conn, run.project.registry, plan.project):
+        if (mark.change_id in known) == (mark.action == "deploy"):
+            stale.append(mark.change_id)
+            continue
+        pending = [change.id for change in plan.changes[start:end]]
+        # Recording must not take the changes before it along; running again deploys them first.
+        chosen = resume or (log_only and mark.change_id not in pending[1:])
+        if mark.running or not chosen or mark.action != "deploy":
+            raise Failure(apart.unfinished(run, mark))
+        run.marked.add(mark.change_id)
+    return stale
+
+
+def _steps(run: Run, indexes: range, verify: bool, log_only: bool, known: bool) -> list[_Step]:
+    """Reads and checks everything that the changes need, before anything runs."""
+    project = run.project
+    if not indexes:
+        return []
+    project.unique_scripts()
+    requires = _requirements(run.conn, project, indexes, known)
+    variables = {
+        kind: psql_variables(run.conn, project, kind, run.given) for kind in ("deploy", "verify")
+    }
+    steps = []
+    for index in indexes:
+        script = project.script(index, "deploy", variables["deploy"]) if not log_only else None
+        if script is None and project.hash(index) is None:
+            path = shown(project.path(index, "deploy"))
+            raise ScriptError(f"{path}: is missing, so that not even its hash can be recorded")
+        checked = script and verify and project.path(index, "verify").exists()
+        check = project.script(index, "verify", variables["verify"]) if checked else None
+        steps.append(
+            _Step(
+                index,
+                project.plan.changes[index],
+                script,
+                check,
+                project.hash(index),
+                requires[index],
+            )
+        )
+    return steps
+
+
+def _units(steps: Sequence[_Step], mode: Mode) -> Iterator[list[_Step]]:
+    """Yields what is to be deployed as a whole: a failure in it takes all of it back."""
+    unit: list[_Step] = []
+    for step in steps:
+        unit.append(step)
+        if mode == "change" or (mode == "tag" and step.change.tags):
+            yield unit
+            unit = []
+    if unit:
+        yield unit
+
+
+def _one_transaction(unit: Sequence[_Step]) -> bool:
+    """Tells whether a transaction can hold a unit."""
+    if any(step.obstacle for step in unit):
+        return False
+    # A transaction has one isolation level; a script that wants its own can share it with no other.
+    return len(unit) == 1 or all(s.deploy is None or s.deploy.begin == "BEGIN" for s in unit)
+
+
+def _announce(run: Run, units: Sequence[Sequence[_Step]]) -> None:
+    """Says before anything runs what no transaction can hold, and what a failure will take back.
+
+    Raises:
+        ScriptError: a revert script that may be needed cannot be read.
+    """
+    for unit in units:
+        for step in unit:
+            if step.obstacle and step.obstacle.why:
+                run.listener.say(f"not in one transaction with its record: {step.obstacle.why}")
+        if len(unit) == 1:
+            continue
+        names = f"{unit[0].change.name} to {unit[-1].change.name}"
+        if _one_transaction(unit):
+            run.listener.say(
+                f"{names}: one transaction; if one of these {len(unit)} changes fails, none stays"
+            )
+            continue
+        for step in unit:
+            run.project.script(step.index, "revert")
+        run.listener.say(
+            f"{names}: change by change; if one fails, the revert scripts take back those of "
+            f"these {len(unit)} that this run has deployed"
+        )
+
+
+def _dry_run(
+    run: Run,
+    steps: Sequence[_Step],
+    deployed: Sequence[Deployed],
+    version: str | None,
+    done: Deployment,
+) -> Deployment:
+    """Runs everything in one transaction that is rolled back, if one can hold it."""
+    say = run.listener.say
+    planned = Deployment(done.changes, executed=False, executions=done.executions)
+    obstacles = [step.obstacle.why for step in steps if step.obstacle]
+    if obstacles or not _one_transaction(steps):
+        for why in obstacles:
+            say(f"cannot run in a transaction: {why}")
+        say("so nothing was run: this is only the plan")
+        return planned
+    at = None
+    try:
+        with atomic(run.conn, keep=False):
+            _prepare(run, deployed, version)
+            run.listener.started("deploy", len(steps))
+            for at in steps:
+                _deploy_inside(run, at, begin=None, commit=False)
+    except _NotAtomic as error:
+        say(f"cannot run in a transaction: {error.failed.place}: {error.failed.message}")
+        say("so what ran was rolled back, and the rest was not run: this is only the plan")
+        return planned
+    except ScriptFailed as failed:
+        if at:
+            run.listener.failed(at.change.title)
+        if gone(run.conn):
+            raise Failure(f"{lost(failed.error)}\nDry run: nothing was kept.") from None
+        raise Failure(f"{explain_failure(failed)}\nDry run: nothing was kept.") from None
+    return done
+
+
+def _prepare(run: Run, deployed: Sequence[Deployed], version: str | None) -> None:
+    """Makes or upgrades the registry, records the project and tags that were added since."""
+    conn, name, plan = run.conn, run.project.registry, run.project.plan
+    if version is None:
+        run.listener.say(f"creating the registry (schema {name})")
+        registry.create(conn, name, run.who)
+    elif version != registry.VERSION:
+        run.listener.say(
+            f"upgrading the registry (schema {name}) from version {version} to {registry.VERSION}"
+        )
+        registry.upgrade(conn, name, version, run.who)
+        if version == "0":
+            hashes = [(c.id, run.project.hash(index)) for index, c in enumerate(plan.changes)]
+            registry.update_hashes(conn, name, plan.project, hashes)
+    registry.register_project(conn, name, plan, run.who)
     if deployed:
         change = plan.changes[len(deployed) - 1]
         new = [tag for tag in change.tags if tag.id not in deployed[-1].tags]
-        registry.insert_tags(conn, registry_name, plan, change, new, run.who)
+        registry.insert_tags(conn, name, plan, change, new, run.who)
 
 
-def _deploy_change(
-    run: _Run,
-    index: int,
-    scripts: tuple[Script, Script | None] | None,
-    requires: Sequence[tuple[str, str]],
-    dry_run: bool,
-) -> None:
-    """Deploys one change; in a dry run, in the transaction that is open."""
-    conn, project = run.conn, run.project
-    change = project.plan.changes[index]
+def _deploy_unit(run: Run, unit: Sequence[_Step]) -> None:
+    """Deploys a unit: in one transaction if one can hold it, else change by change.
+
+    Raises:
+        Failure: it failed; the message says what is left.
+    """
+    if _one_transaction(unit):
+        try:
+            _deploy_together(run, unit)
+            return
+        except _NotAtomic as error:
+            run.listener.say(
+                f"{explain_failure(error.failed)}\nrolled back; no transaction can hold this "
+                "script, so it runs again statement by statement"
+            )
+            error.step.set_apart(error.failed)
+    finished: list[_Step] = []
+    for step in unit:
+        try:
+            if step.obstacle:
+                _deploy_apart(run, step)
+            elif len(unit) > 1:
+                _deploy_unit(run, [step])
+            else:
+                _deploy_together(run, unit)
+        except Failure as failure:
+            if not finished:
+                raise
+            told = undo(run, [done.index for done in finished])
+            raise type(failure)(f"{failure}\n{told}") from None
+        finished.append(step)
+
+
+def _deploy_together(run: Run, unit: Sequence[_Step]) -> None:
+    """Deploys changes in one transaction; again, when others hold what they need.
+
+    Raises:
+        Failure: one failed, and none of them stays.
+        _NotAtomic: no transaction can hold one of them; nothing of them stays.
+    """
+    at = unit[0]
+
+    def work() -> None:
+        nonlocal at
+        with settled(run.conn):
+            for step in unit:
+                at = step
+                begin = step.deploy.begin if step.deploy else "BEGIN"
+                _deploy_inside(
+                    run,
+                    step,
+                    begin=begin if step is unit[0] else None,
+                    commit=step is unit[-1],
+                )
+
+    try:
+        retried(run, work)
+    except BaseException as error:
+        _failed(run, at, unit, error)
+
+
+def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> None:
+    """Deploys one change in a transaction.
+
+    Args:
+        run: what is done.
+        step: the change.
+        begin: how to open the transaction; None: it is open.
+        commit: whether to commit it.
+    """
+    conn, project, change = run.conn, run.project, step.change
     began = time.monotonic()
     run.listener.change("deploy", change.title)
-
-    def work() -> None:
-        _limit(conn, run.lock_timeout)
-        registry.lock_changes(conn, project.registry)
-        if scripts:
-            _run(conn, scripts[0], run.lock_timeout)
-            _clean(conn, scripts[0], run.lock_timeout)
-            if scripts[1]:
-                _run_verify(conn, scripts[1], run.lock_timeout)
-            registry.keep_lock(conn)
-        registry.insert_change(
-            conn, project.registry, project.plan, change, project.hash(index), requires, run.who
-        )
-
-    if dry_run:
-        work()
-        fresh(conn)
-    else:
-        _retried(run, work)
-    if scripts is None:
-        remark = "logged only"
-    else:
-        remark = "ok" if scripts[1] else "ok, not verified"
-    run.listener.done(change.title, time.monotonic() - began, remark)
-
-
-@contextmanager
-def _failing(run: _Run, index: int, done: int, dry_run: bool) -> Iterator[None]:
-    """Records that a change failed to deploy, and says so in words."""
-    conn, project = run.conn, run.project
-    change = project.plan.changes[index]
+    undone: tuple[str, ...] = ()
+    open_change(run, step.deploy, begin)
     try:
-        yield
-    except BaseException as error:
-        run.listener.failed(change.title)
-        if not dry_run and not gone(conn):
-            # The history is worth an attempt, but not a second error that hides the first.
-            with suppress(psycopg.Error):
-                registry.insert_event(conn, project.registry, "fail", project.plan, change, run.who)
-        if not isinstance(error, _ScriptFailed):
-            raise
-        if gone(conn):
-            raise Failure(_lost(error.error)) from None
-        if dry_run:
-            raise Failure(f"{_explain(error)}\nDry run: nothing was kept.") from None
-        raise _failure(error, change, index, done) from None
-
-
-def _remedy(failed: _ScriptFailed) -> str:
-    """Returns what to do before the next attempt."""
-    if isinstance(failed.error, psycopg.errors.InsufficientPrivilege):
-        return "Get the privilege"
-    if isinstance(failed.error, psycopg.errors.ReadOnlySqlTransaction):
-        return "Choose another server"
-    if isinstance(failed.error, _BUSY):
-        return "Wait for the other sessions"
-    return f"Correct {shown(failed.script.path)}"
-
-
-def _failure(error: _ScriptFailed, change: Change, index: int, done: int) -> Failure:
-    """Returns the error that ends a deployment, with what it has left and what to do next."""
-    stays = "no change was deployed before it"
-    if index:
-        stays = f"the {index} before it stay deployed" if index > 1 else "the one before it stays"
-        stays += f" ({done} of them from this run)" if done else ""
-    text = (
-        f"{_explain(error)}\n"
-        f"{change.name} left nothing behind; {stays}. "
-        f"{_remedy(error)}, then deploy again: it goes on from here."
+        if step.deploy:
+            run_script(conn, step.deploy, run.lock_timeout)
+            clean(run, step.deploy, savepoint=step.verify is not None)
+        if step.verify:
+            undone = (run_verify_inside(run, step.verify),)
+    except ScriptFailed as failed:
+        if isinstance(failed.error, NOT_ATOMIC):
+            raise _NotAtomic(step, failed) from None
+        raise
+    if change.id in run.marked:
+        marker.clear(conn, project.registry, project.plan.project, change.id)
+    record = registry.deployment(
+        conn, project.registry, project.plan, change, step.script_hash, step.requires, run.who
     )
-    return Locked(text) if isinstance(error.error, _BUSY) else Failure(text)
+    end_change(run, *undone, record, commit=commit)
+    run.marked.discard(change.id)
+    run.listener.done(change.title, time.monotonic() - began, step.remark)
 
 
-def _retried(run: _Run, work: Callable[[], None]) -> None:
-    """Runs a transaction; again, when others held what it needs (lock timeout, deadlock)."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            with _atomic(run.conn):
-                work()
-            return
-        except (_ScriptFailed, psycopg.Error) as error:
-            cause = error.error if isinstance(error, _ScriptFailed) else error
-            if not isinstance(cause, _BUSY) or attempt == _ATTEMPTS:
-                raise
-            run.listener.say(f"{cause.diag.message_primary}; rolled back, trying again")
-            time.sleep(attempt)
-
-
-def revert(
-    conn: Connection,
-    project: Project,
-    who: Committer,
-    listener: Listener,
-    confirm: Callable[[list[Change]], bool],
-    *,
-    to: str | None,
-    lock_timeout: float | None = None,
-    wait: float = 60.0,
-) -> list[Change]:
-    """Reverts deployed changes, the latest first, each in one transaction with its registry rows.
-
-    Args:
-        conn: an autocommit connection.
-        project: whose changes.
-        who: the committer to record.
-        listener: hears the progress.
-        confirm: asked, before anything is locked, whether these changes shall go.
-        to: the last change to keep; None: keep none.
-        lock_timeout: as for ``deploy``.
-        wait: seconds to wait for another deployment.
-
-    Returns:
-        The changes that were reverted.
+def _deploy_apart(run: Run, step: _Step) -> None:
+    """Deploys a change whose script, or verify script, no transaction can hold.
 
     Raises:
-        Failure, Changed, Locked: as ``deploy``.
+        Failure: it failed; the message says what is left and what to do.
     """
-    plan = project.plan
-    run = _Run(conn, project, who, listener, lock_timeout)
-    with _reported(conn):
-        deployed = _read(conn, project)
-        count = _follow(project, deployed)
-        keep = 0
-        if to is not None:
-            keep = _deployed_index(plan, to, count) + 1
-        indexes = range(count - 1, keep - 1, -1)
-        changes = [plan.changes[index] for index in indexes]
-        if not changes:
-            return []
-        scripts = {index: _script(project, index, "revert") for index in indexes}
-        blocked = registry.requiring(conn, project.registry, [c.id for c in changes])
-        if blocked:
-            lines = [f"{required} is required by {name}" for required, name in blocked]
-            raise Failure("\n".join([*lines, "Nothing was touched; revert those first."]))
-        if not confirm(changes):
-            raise Failure("Nothing was reverted.")
-        registry.lock(conn, wait, listener.say)
-        if [there.id for there in _read(conn, project)] != [there.id for there in deployed]:
-            raise Failure("another deployment went on meanwhile. Nothing was touched; look again.")
-        listener.started("revert", len(changes))
-        for index in indexes:
-            _revert_change(run, index, scripts[index])
-        return changes
-
-
-def _deployed_index(plan: Plan, key: str, count: int) -> int:
-    """Returns the position of the change that ``key`` names among the first ``count``."""
-    there = replace(plan, changes=plan.changes[:count])
-    try:
-        return find_change(there, key)
-    except Failure:
-        find_change(plan, key)
-        raise Failure(f'"{key}" is in the plan but not deployed. Nothing was touched.') from None
-
-
-def _revert_change(run: _Run, index: int, script: Script) -> None:
-    """Reverts one change; if that fails, says what is left and what to do."""
-    conn, project = run.conn, run.project
-    change = project.plan.changes[index]
+    change, script = step.change, step.deploy
+    if script is None:
+        raise TypeError("a change that is only recorded needs no session of its own")
     began = time.monotonic()
-    run.listener.change("revert", change.title)
-
-    def work() -> None:
-        _limit(conn, run.lock_timeout)
-        registry.lock_changes(conn, project.registry)
-        _run(conn, script, run.lock_timeout)
-        _clean(conn, script, run.lock_timeout)
-        registry.keep_lock(conn)
-        registry.delete_change(conn, project.registry, project.plan, change, run.who)
-
+    run.listener.change("deploy", change.title)
     try:
-        _retried(run, work)
+        apart.run_apart(run, change, script, "deploy")
+        if step.verify:
+            run_verify(
+                run.conn,
+                run.target,
+                run.project,
+                step.verify,
+                run.listener,
+                variables=run.given,
+                lock_timeout=run.lock_timeout,
+            )
+        record = registry.deployment(
+            run.conn,
+            run.project.registry,
+            run.project.plan,
+            change,
+            step.script_hash,
+            step.requires,
+            run.who,
+        )
+        apart.record(run, change, "deploy", record)
     except BaseException as error:
         run.listener.failed(change.title)
-        if not isinstance(error, _ScriptFailed):
+        try:
+            if isinstance(error, apart.Stopped):
+                apart.stopped(run, change, "deploy", error)
+            if isinstance(error, ScriptFailed):
+                _not_verified(run, step, error)
             raise
-        if gone(conn):
-            raise Failure(_lost(error.error)) from None
-        kind = Locked if isinstance(error.error, _BUSY) else Failure
-        raise kind(
-            f"{_explain(error)}\n{change.name} is still deployed, whole, and so is all before it. "
-            f"{_remedy(error)}, then revert again."
-        ) from None
-    run.listener.done(change.title, time.monotonic() - began)
+        finally:
+            _record_failure(run, change)
+    run.listener.done(change.title, time.monotonic() - began, step.remark)
 
 
-def verify(
-    conn: Connection, project: Project, listener: Listener, *, lock_timeout: float | None = None
-) -> Verification:
-    """Runs the verify scripts of all deployed changes, each in a transaction that is rolled back.
-
-    Args:
-        conn: an autocommit connection.
-        project: whose changes.
-        listener: hears the progress.
-        lock_timeout: as for ``deploy``.
+def _not_verified(run: Run, step: _Step, failed: ScriptFailed) -> NoReturn:
+    """Takes back, by its revert script, a change that is there but does not pass its verify script.
 
     Raises:
-        Changed: the database does not follow the plan.
-        Failure: a script cannot be run.
+        Failure: always; the message says what is left.
     """
-    with _reported(conn):
-        deployed = _follow(project, _read(conn, project))
-        last = {change.name: index for index, change in enumerate(project.plan.changes)}
-        # A reworked change is verified by its last version, if that one is deployed.
-        indexes = [
-            index for index in range(deployed) if index == last[project.plan.changes[index].name]
-        ]
-        scripts = {
-            index: _script(project, index, "verify")
-            for index in indexes
-            if project.path(index, "verify").exists()
-        }
-        listener.started("verify", len(indexes))
-        problems: list[str] = []
-        for index in indexes:
-            change = project.plan.changes[index]
-            began = time.monotonic()
-            listener.change("verify", change.title)
-            if index not in scripts:
-                listener.done(change.title, 0, "has no verify script")
-                continue
-            try:
-                with _atomic(conn, keep=False):
-                    _limit(conn, lock_timeout)
-                    _run(conn, scripts[index], lock_timeout)
-            except _ScriptFailed as failed:
-                if gone(conn):
-                    raise Failure(_lost(failed.error)) from None
-                listener.failed(change.title)
-                problems.append(_explain(failed))
-            else:
-                listener.done(change.title, time.monotonic() - began)
-        return Verification(
-            len(scripts) - len(problems), len(indexes) - len(scripts), tuple(problems)
+    change = step.change
+    text = f"{explain_failure(failed)}\n{change.name} took effect and was not verified, "
+    if gone(run.conn):
+        raise Failure(
+            f"{text}and the connection is lost. What the script did, stays.\n"
+            f"{apart.choices(run.project.plan, change.name, 'deploy')}"
         )
+    apart.leave(run, change, "ran to its end, but was not verified")
+    try:
+        take_back(run, step.index)
+    except Failure as again:
+        raise Failure(
+            f"{text}and its revert script failed to take it back: {again}\n"
+            f"{apart.choices(run.project.plan, change.name, 'deploy')}"
+        ) from None
+    raise Failure(
+        f"{text}so its revert script has taken it back. {remedy(failed)}, then deploy again: it "
+        "goes on from here."
+    )
+
+
+def _record_failure(run: Run, change: Change) -> None:
+    """Records in the history that a change failed to deploy."""
+    if not gone(run.conn):
+        # It is worth an attempt, but not a second error that hides the first.
+        with suppress(psycopg.Error):
+            registry.insert_event(
+                run.conn, run.project.registry, "fail", run.project.plan, change, run.who
+            )
+
+
+def _failed(run: Run, step: _Step, unit: Sequence[_Step], error: BaseException) -> NoReturn:
+    """Ends a deployment whose transaction failed: records it, says what is left and what to do."""
+    if isinstance(error, _NotAtomic):
+        raise error
+    conn, last = run.conn, unit[-1].change
+    run.listener.failed(step.change.title)
+    cause = error.error if isinstance(error, ScriptFailed) else error
+    if gone(conn):
+        if isinstance(cause, psycopg.Error):
+            raise Failure(look_again(run.target, run.project, last, "deploy", cause)) from None
+        raise error
+    if not isinstance(error, Exception) and _recorded(run, last):
+        # Interrupted while the server answered the COMMIT.
+        error.add_note(f"{last.name} was deployed and recorded; nothing after it was begun.")
+        raise error
+    _record_failure(run, step.change)
+    if isinstance(error, ScriptFailed):
+        raise _failure(error, step, unit) from None
+    if isinstance(error, psycopg.Error):
+        raise Failure(f"{own_error(error)}\n{_stays(step, unit)}") from None
+    raise error
+
+
+def _recorded(run: Run, change: Change) -> bool:
+    """Tells whether the registry has a change."""
+    known = registry.deployed_changes(
+        run.conn, run.project.registry, run.project.plan.project, hashes=False
+    )
+    return any(there.id == change.id for there in known)
+
+
+def _stays(step: _Step, unit: Sequence[_Step]) -> str:
+    """Returns what a failed transaction has left behind."""
+    before = unit[0].index
+    stays = "no change was deployed before it"
+    if before:
+        stays = f"the {before} before it stay deployed" if before > 1 else "the one before it stays"
+    if len(unit) == 1:
+        return f"{step.change.name} left nothing behind; {stays}."
+    return (
+        f"{unit[0].change.name} to {unit[-1].change.name} left nothing behind, being one "
+        f"transaction; {stays.replace('before it', 'before them')}."
+    )
+
+
+def _failure(error: ScriptFailed, step: _Step, unit: Sequence[_Step]) -> Failure:
+    """Returns the error that ends a deployment, with what it has left and what to do next."""
+    text = f"{explain_failure(error)}\n"
+    if isinstance(error.error, BUSY):
+        text += f"  Tried {len(PAUSES) + 1} times: other sessions hold what this change needs.\n"
+    text += f"{_stays(step, unit)} {remedy(error)}, then deploy again: it goes on from here."
+    return Locked(text) if isinstance(error.error, BUSY) else Failure(text)

@@ -7,6 +7,7 @@ Every statement names the schema, because scripts change the search path. Rows a
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,22 +24,28 @@ from integrations_db.plan import Change, Plan, Tag
 
 __all__ = [
     "LOCK_KEY",
+    "LOCK_LOST",
+    "VERSION",
     "Connection",
     "Deployed",
     "change_id_for",
     "create",
-    "delete_change",
     "deployed_changes",
-    "exists",
-    "insert_change",
+    "deployment",
+    "holder",
     "insert_event",
     "insert_tags",
     "keep_lock",
     "lock",
     "lock_changes",
-    "recorded_names",
     "register_project",
+    "release_others",
     "requiring",
+    "reversion",
+    "try_lock",
+    "update_hashes",
+    "upgrade",
+    "version",
 ]
 
 
@@ -46,7 +53,47 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 LOCK_KEY = 75474063  # Sqitch's own, so that the two tools exclude each other
 VERSION = "1.1"
+LOCK_LOST = "the deployment lock is lost"
 _SQL = Path(__file__).with_name("registry.sql")
+# The columns by which the tables of a registry are known; those of 0.x have no more.
+_TABLES = {
+    "projects": {"project", "uri", "created_at", "creator_name", "creator_email"},
+    "changes": {"change_id", "change", "project", "note", "committed_at", "planned_at"},
+    "tags": {"tag_id", "tag", "project", "change_id", "note", "committed_at", "planned_at"},
+    "dependencies": {"change_id", "type", "dependency", "dependency_id"},
+    "events": {"event", "change_id", "change", "project", "requires", "conflicts", "tags"},
+}
+# From Sqitch (lib/App/Sqitch/Engine/Upgrade/pg-*.sql); see registry.sql for its licence.
+_UPGRADES: dict[str, LiteralString] = {
+    "1.0": """
+        CREATE TABLE {r}.releases (
+            version         REAL        PRIMARY KEY,
+            installed_at    TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+            installer_name  TEXT        NOT NULL,
+            installer_email TEXT        NOT NULL
+        );
+        COMMENT ON TABLE  {r}.releases IS 'Sqitch registry releases.';
+        COMMENT ON COLUMN {r}.releases.version IS 'Version of the Sqitch registry.';
+        COMMENT ON COLUMN {r}.releases.installed_at
+            IS 'Date the registry release was installed.';
+        COMMENT ON COLUMN {r}.releases.installer_name
+            IS 'Name of the user who installed the registry release.';
+        COMMENT ON COLUMN {r}.releases.installer_email
+            IS 'Email address of the user who installed the registry release.';
+        ALTER TABLE {r}.changes ADD COLUMN script_hash TEXT NULL UNIQUE;
+        UPDATE {r}.changes SET script_hash = change_id;
+        COMMENT ON COLUMN {r}.changes.script_hash IS 'Deploy script SHA-1 hash.';
+        ALTER TABLE {r}.events DROP CONSTRAINT events_event_check;
+        ALTER TABLE {r}.events ADD  CONSTRAINT events_event_check
+              CHECK (event IN ('deploy', 'revert', 'fail', 'merge'));
+        COMMENT ON SCHEMA {r} IS 'Sqitch database deployment metadata v1.0.';
+        """,
+    "1.1": """
+        ALTER TABLE {r}.changes DROP CONSTRAINT changes_script_hash_key;
+        ALTER TABLE {r}.changes ADD UNIQUE (project, script_hash);
+        COMMENT ON SCHEMA {r} IS 'Sqitch database deployment metadata v1.1.';
+        """,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,49 +113,104 @@ def _query(text: LiteralString, registry: str) -> sql.Composed:
     return sql.SQL(text).format(r=sql.Identifier(registry))
 
 
-def exists(conn: Connection, registry: str) -> bool:
-    """Tells whether the registry is there, and is of the version that this tool writes.
+def version(conn: Connection, registry: str) -> str | None:
+    """Returns the version of the registry: None when there is none, "0" before Sqitch 0.999.
 
     Raises:
-        Failure: it is newer or older.
+        Failure: it is newer than what this tool writes, or the schema holds something else.
     """
-    tables = {
-        row[0]
-        for row in conn.execute(
-            "select tablename from pg_catalog.pg_tables where schemaname = %s", (registry,)
-        )
-    }
-    if "changes" not in tables:
-        return False
-    version = None
-    if "releases" in tables:
-        text = "select pg_catalog.max(version)::text from {r}.releases"
-        row = conn.execute(_query(text, registry)).fetchone()
-        version = row[0] if row else None
-    if version == VERSION:
-        return True
-    if version is not None and float(version) > float(VERSION):
+    found: dict[str, set[str]] = {}
+    for table, column in conn.execute(
+        "select c.relname::text, a.attname::text from pg_catalog.pg_class as c"
+        "  join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum > 0"
+        " where c.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(%s))"
+        "   and c.relname = any (%s) and c.relkind in ('r', 'p', 'v', 'm', 'f')",
+        (registry, [*_TABLES, "releases"]),
+    ):
+        found.setdefault(table, set()).add(column)
+    if not found:
+        return None
+    if missing := [
+        table for table, columns in _TABLES.items() if columns - found.get(table, set())
+    ]:
         raise Failure(
-            f"the registry (schema {registry}) is of version {version}, and this tool knows "
+            f"schema {registry} holds {', '.join(sorted(found))}, but it is no registry of Sqitch: "
+            f"{', '.join(missing)} of it {'is' if len(missing) == 1 else 'are'} missing or another "
+            "table. Nothing was touched; name another schema in sqitch.conf (engine.pg.registry), "
+            "or restore the registry from a backup."
+        )
+    if "releases" not in found:
+        return "0"
+    text: LiteralString = "select pg_catalog.max(version)::text from {r}.releases"
+    row = conn.execute(_query(text, registry)).fetchone()
+    number = f"{float(row[0]):.1f}" if row and row[0] else "0"
+    if float(number) > float(VERSION):
+        raise Failure(
+            f"the registry (schema {registry}) is of version {number}, and this tool knows "
             f"{VERSION}: a newer tool made it. Nothing was touched; upgrade integrations-db."
         )
-    raise Failure(
-        f"the registry (schema {registry}) is of an old version ({version or 'before 1.0'}). "
-        "Nothing was touched; run `sqitch upgrade` on this database first."
-    )
+    return number
 
 
 def create(conn: Connection, registry: str, who: Committer) -> None:
     """Creates the registry in the current transaction."""
     text = _SQL.read_text(encoding="utf-8")
+    name = sql.Identifier(registry)
+    row = conn.execute("select pg_catalog.to_regnamespace(%s)", (name.as_string(conn),)).fetchone()
+    if row and row[0]:
+        # IF NOT EXISTS asks for the privilege all the same, and who has it may have made it for us.
+        text = text.replace("CREATE SCHEMA IF NOT EXISTS {registry};", "")
     conn.execute(sql.SQL(text).format(registry=sql.Identifier(registry)))
+    _release(conn, registry, VERSION, who)
+
+
+def _release(conn: Connection, registry: str, number: str, who: Committer) -> None:
+    """Records the version that the registry has now."""
     conn.execute(
         _query(
             "insert into {r}.releases (version, installer_name, installer_email)"
             " values (%s::pg_catalog.float4, %s, %s)",
             registry,
         ),
-        (VERSION, who.name, who.email),
+        (number, who.name, who.email),
+    )
+
+
+def upgrade(conn: Connection, registry: str, old: str, who: Committer) -> None:
+    """Upgrades an older registry in the current transaction, as Sqitch does.
+
+    Args:
+        conn: inside a transaction.
+        registry: the schema.
+        old: its version.
+        who: recorded as the installer.
+    """
+    for number, text in _UPGRADES.items():
+        if float(number) > float(old):
+            conn.execute(_query(text, registry))
+            _release(conn, registry, number, who)
+
+
+def update_hashes(
+    conn: Connection, registry: str, project: str, hashes: Sequence[tuple[str, str | None]]
+) -> None:
+    """Puts script hashes in the place of the change IDs that an upgrade from 0.x left there.
+
+    Sqitch takes those of today's scripts, and NULL for changes that are not planned any more.
+    """
+    text: LiteralString = (
+        "update {r}.changes as c set script_hash ="
+        "  (select h from unnest(%(ids)s::text[], %(hashes)s::text[]) as t (i, h)"
+        "    where t.i = c.change_id)"
+        " where c.project = %(project)s and c.script_hash = c.change_id"
+    )
+    conn.execute(
+        _query(text, registry),
+        {
+            "ids": [change_id for change_id, _ in hashes],
+            "hashes": [digest for _, digest in hashes],
+            "project": project,
+        },
     )
 
 
@@ -144,20 +246,29 @@ def register_project(conn: Connection, registry: str, plan: Plan, who: Committer
     )
 
 
-def deployed_changes(conn: Connection, registry: str, project: str) -> list[Deployed]:
-    """Returns the deployed changes of a project, in the order of their deployment."""
-    rows = conn.execute(
-        _query(
-            "select c.change_id, c.change, c.script_hash, c.committed_at,"
-            "       c.committer_name || ' <' || c.committer_email || '>',"
-            "       array(select t.tag_id from {r}.tags as t where t.change_id = c.change_id"
-            "              order by t.committed_at)"
-            "  from {r}.changes as c where c.project = %s order by c.committed_at",
-            registry,
-        ),
-        (project,),
+def deployed_changes(
+    conn: Connection, registry: str, project: str, hashes: bool = True
+) -> list[Deployed]:
+    """Returns the deployed changes of a project, in the order of their deployment.
+
+    Args:
+        conn: the connection.
+        registry: the schema.
+        project: whose changes.
+        hashes: whether the registry knows script hashes; those of 0.x do not.
+    """
+    text: LiteralString = (
+        "select c.change_id, c.change, {digest}, c.committed_at,"
+        "       c.committer_name || ' <' || c.committer_email || '>',"
+        "       array_agg(t.tag_id order by t.committed_at) filter (where t.tag_id is not null)"
+        "  from {r}.changes as c left join {r}.tags as t using (change_id)"
+        " where c.project = %s group by c.change_id order by c.committed_at"
     )
-    return [Deployed(r[0], r[1], r[2], r[3], r[4], tuple(r[5])) for r in rows]
+    # After an upgrade from 0.x the ID of the change stands where its hash is not known.
+    digest = sql.SQL("nullif(c.script_hash, c.change_id)" if hashes else "null")
+    query = sql.SQL(text).format(r=sql.Identifier(registry), digest=digest)
+    rows = conn.execute(query, (project,))
+    return [Deployed(r[0], r[1], r[2], r[3], r[4], tuple(r[5] or ())) for r in rows]
 
 
 def change_id_for(
@@ -184,7 +295,7 @@ def change_id_for(
     return row[0] if row else None
 
 
-def insert_change(
+def deployment(
     conn: Connection,
     registry: str,
     plan: Plan,
@@ -192,11 +303,14 @@ def insert_change(
     script_hash: str | None,
     requires: Sequence[tuple[str, str]],
     who: Committer,
-) -> None:
-    """Records a deployed change with its dependencies, tags and event.
+) -> str:
+    """Returns the statement that records a deployed change with its dependencies, tags and event.
+
+    It is one statement with its values in it, so that it can travel together with what must precede
+    and follow it in the transaction of the change.
 
     Args:
-        conn: inside the transaction of the change.
+        conn: the connection that it is for.
         registry: the schema.
         plan: the plan of the change.
         change: what was deployed.
@@ -204,44 +318,103 @@ def insert_change(
         requires: name and ID of every required change.
         who: the committer.
     """
-    conn.execute(
-        _query(
-            # A clock that was set back must not put this change before the last one.
-            "insert into {r}.changes (change_id, script_hash, change, project, note,"
-            "  committer_name, committer_email, planned_at, planner_name, planner_email,"
-            "  committed_at)"
-            " select %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
-            "   greatest(pg_catalog.clock_timestamp(),"
-            "     pg_catalog.max(committed_at) + interval '1 microsecond')"
-            " from {r}.changes",
-            registry,
-        ),
-        (
-            change.id,
-            script_hash,
-            change.name,
-            plan.project,
-            change.note,
-            who.name,
-            who.email,
-            change.planned_at,
-            change.planner_name,
-            change.planner_email,
-        ),
-    )
-    rows: list[tuple[str, str, str | None]] = [("require", *found) for found in requires]
-    rows += [("conflict", dep.name_in(plan.project), None) for dep in change.conflicts]
-    for row in rows:
-        conn.execute(
-            _query(
-                "insert into {r}.dependencies (change_id, type, dependency, dependency_id)"
-                " values (%s, %s, %s, %s)",
-                registry,
-            ),
-            (change.id, *row),
+    tags = change.tags
+    text: LiteralString = """
+        with change as (
+          insert into {r}.changes (change_id, script_hash, change, project, note, committer_name,
+            committer_email, planned_at, planner_name, planner_email, committed_at)
+          -- A clock that was set back must not put this change before the last one.
+          select %(id)s, %(hash)s, %(change)s, %(project)s, %(note)s, %(name)s, %(email)s,
+            %(planned_at)s, %(planner)s, %(planner_email)s,
+            greatest(pg_catalog.clock_timestamp(),
+              pg_catalog.max(committed_at) + interval '1 microsecond')
+            from {r}.changes
+          returning change_id, committed_at
+        ), dependency as (
+          insert into {r}.dependencies (change_id, type, dependency, dependency_id)
+          select c.change_id, d.*
+            from change as c,
+              unnest(%(types)s::text[], %(dependencies)s::text[], %(dependency_ids)s::text[]) as d
+        ), tag as (
+          insert into {r}.tags (tag_id, tag, project, change_id, note, committer_name,
+            committer_email, planned_at, planner_name, planner_email, committed_at)
+          select t.id, t.tag, %(project)s, c.change_id, t.note, %(name)s, %(email)s,
+            t.planned_at, t.planner, t.email, greatest(pg_catalog.clock_timestamp(), c.committed_at)
+            from change as c,
+              unnest(%(tag_ids)s::text[], %(tags)s::text[], %(tag_notes)s::text[],
+                %(tag_times)s::timestamptz[], %(tag_planners)s::text[], %(tag_emails)s::text[])
+                as t (id, tag, note, planned_at, planner, email)
         )
-    insert_tags(conn, registry, plan, change, change.tags, who)
-    insert_event(conn, registry, "deploy", plan, change, who)
+        insert into {r}.events (event, change_id, change, project, note, tags, requires, conflicts,
+          committer_name, committer_email, planned_at, planner_name, planner_email, committed_at)
+        select 'deploy', c.change_id, %(change)s, %(project)s, %(note)s, %(tags)s::text[],
+          %(requires)s::text[], %(conflicts)s::text[], %(name)s, %(email)s, %(planned_at)s,
+          %(planner)s, %(planner_email)s, greatest(pg_catalog.clock_timestamp(), c.committed_at)
+          from change as c"""
+    conflicts = [dependency.name_in(plan.project) for dependency in change.conflicts]
+    return _filled(
+        conn,
+        registry,
+        text,
+        _change_values(plan, change, who)
+        | {
+            "hash": script_hash,
+            "types": ["require"] * len(requires) + ["conflict"] * len(conflicts),
+            "dependencies": [name for name, _ in requires] + conflicts,
+            "dependency_ids": [there for _, there in requires] + [None] * len(conflicts),
+            "tag_ids": [tag.id for tag in tags],
+            "tag_notes": [tag.note for tag in tags],
+            "tag_times": [tag.planned_at for tag in tags],
+            "tag_planners": [tag.planner_name for tag in tags],
+            "tag_emails": [tag.planner_email for tag in tags],
+        },
+    )
+
+
+def reversion(conn: Connection, registry: str, plan: Plan, change: Change, who: Committer) -> str:
+    """Returns the statement that records a reverted change: its rows go, an event stays.
+
+    The event names the tags and dependencies that were recorded, not those of today's plan.
+    """
+    text: LiteralString = """
+        with tag as (
+          delete from {r}.tags where change_id = %(id)s returning tag
+        ), change as (
+          delete from {r}.changes where change_id = %(id)s
+        )
+        insert into {r}.events (event, change_id, change, project, note, tags, requires, conflicts,
+          committer_name, committer_email, planned_at, planner_name, planner_email)
+        select 'revert', %(id)s, %(change)s, %(project)s, %(note)s, array(select tag from tag),
+          array(select dependency from {r}.dependencies
+                 where change_id = %(id)s and type = 'require'),
+          array(select dependency from {r}.dependencies
+                 where change_id = %(id)s and type = 'conflict'),
+          %(name)s, %(email)s, %(planned_at)s, %(planner)s, %(planner_email)s"""
+    return _filled(conn, registry, text, _change_values(plan, change, who))
+
+
+def _change_values(plan: Plan, change: Change, who: Committer) -> dict[str, Any]:
+    """Returns the values that changes and events have in common."""
+    return {
+        "id": change.id,
+        "change": change.name,
+        "project": plan.project,
+        "note": change.note,
+        "tags": [f"@{tag.name}" for tag in change.tags],
+        "requires": [dependency.name_in(plan.project) for dependency in change.requires],
+        "conflicts": [dependency.name_in(plan.project) for dependency in change.conflicts],
+        "name": who.name,
+        "email": who.email,
+        "planned_at": change.planned_at,
+        "planner": change.planner_name,
+        "planner_email": change.planner_email,
+    }
+
+
+def _filled(conn: Connection, registry: str, text: LiteralString, values: dict[str, Any]) -> str:
+    """Returns a statement with its values in it, quoted by libpq."""
+    query = _query(text, registry).as_string(conn)
+    return psycopg.ClientCursor(conn).mogrify(query.encode(), values)
 
 
 def insert_tags(
@@ -278,87 +451,22 @@ def insert_tags(
         )
 
 
-def recorded_names(
-    conn: Connection, registry: str, change_id: str
-) -> tuple[list[str], list[str], list[str]]:
-    """Returns the recorded tags, requires and conflicts of a deployed change."""
-    row = conn.execute(
-        _query(
-            "select array(select tag from {r}.tags where change_id = %(id)s),"
-            " array(select dependency from {r}.dependencies"
-            "        where change_id = %(id)s and type = 'require'),"
-            " array(select dependency from {r}.dependencies"
-            "        where change_id = %(id)s and type = 'conflict')",
-            registry,
-        ),
-        {"id": change_id},
-    ).fetchone()
-    return row if row else ([], [], [])
-
-
 def insert_event(
-    conn: Connection,
-    registry: str,
-    event: str,
-    plan: Plan,
-    change: Change,
-    who: Committer,
-    names: tuple[list[str], list[str], list[str]] | None = None,
+    conn: Connection, registry: str, event: str, plan: Plan, change: Change, who: Committer
 ) -> None:
-    """Adds to the history: ``deploy``, ``revert`` or ``fail``.
-
-    Args:
-        conn: the connection.
-        registry: the schema.
-        event: what happened.
-        plan: the plan of the change.
-        change: to what it happened.
-        who: the committer.
-        names: tags, requires and conflicts; those of the plan when not given.
-    """
-    tags, requires, conflicts = names or (
-        [f"@{tag.name}" for tag in change.tags],
-        [dep.name_in(plan.project) for dep in change.requires],
-        [dep.name_in(plan.project) for dep in change.conflicts],
-    )
+    """Adds an event to the history that no change of state goes with: ``fail``."""
     conn.execute(
         _query(
             "insert into {r}.events (event, change_id, change, project, note, tags, requires,"
             "  conflicts, committer_name, committer_email, planned_at, planner_name,"
             "  planner_email)"
-            " values (%s, %s, %s, %s, %s, %s::text[], %s::text[], %s::text[],"
-            "  %s, %s, %s, %s, %s)",
+            " values (%(event)s, %(id)s, %(change)s, %(project)s, %(note)s, %(tags)s::text[],"
+            "  %(requires)s::text[], %(conflicts)s::text[], %(name)s, %(email)s, %(planned_at)s,"
+            "  %(planner)s, %(planner_email)s)",
             registry,
         ),
-        (
-            event,
-            change.id,
-            change.name,
-            plan.project,
-            change.note,
-            tags,
-            requires,
-            conflicts,
-            who.name,
-            who.email,
-            change.planned_at,
-            change.planner_name,
-            change.planner_email,
-        ),
+        _change_values(plan, change, who) | {"event": event},
     )
-
-
-def delete_change(
-    conn: Connection, registry: str, plan: Plan, change: Change, who: Committer
-) -> None:
-    """Records that a change was reverted: its rows go, an event stays."""
-    names = recorded_names(conn, registry, change.id)
-    for text in (
-        "delete from {r}.tags where change_id = %s",
-        "delete from {r}.changes where change_id = %s",
-    ):
-        conn.execute(_query(text, registry), (change.id,))
-    insert_event(conn, registry, "revert", plan, change, who, names)
 
 
 def requiring(conn: Connection, registry: str, change_ids: Sequence[str]) -> list[tuple[str, str]]:
@@ -393,52 +501,64 @@ def lock(conn: Connection, wait: float, waiting: Callable[[str], None]) -> None:
     deadline = time.monotonic() + wait
     pause = 0.01
     told = False
-    while True:
-        row = conn.execute("select pg_catalog.pg_try_advisory_lock(%s)", (LOCK_KEY,)).fetchone()
-        if row and row[0]:
-            return
+    while not try_lock(conn):
         left = deadline - time.monotonic()
         if left <= 0:
             raise Locked(
-                f"another deployment of this database is running ({_holder(conn)}); waited "
+                f"another deployment of this database is running ({holder(conn)}); waited "
                 f"{wait:g} s. Nothing was touched. Wait for it, or give --wait more time."
             )
         if not told:
             told = True
-            waiting(f"another deployment is running ({_holder(conn)}); waiting up to {wait:g} s")
-        time.sleep(min(pause, left))
+            waiting(f"another deployment is running ({holder(conn)}); waiting up to {wait:g} s")
+        # Several that wait must not ask in step.
+        time.sleep(min(pause * random.uniform(0.75, 1.25), left))  # noqa: S311
         pause = min(pause * 2, 1.0)
 
 
-def keep_lock(conn: Connection) -> None:
-    """Makes sure that a script has not given the deployment lock away; takes it again if it has.
+def try_lock(conn: Connection) -> bool:
+    """Takes the deployment lock if it is free, or ours already; never waits."""
+    row = conn.execute("select pg_catalog.pg_try_advisory_lock(%s)", (LOCK_KEY,)).fetchone()
+    return bool(row and row[0])
 
-    To be called in the transaction that holds ``lock_changes``: meanwhile nobody has recorded a
-    change. It does not wait, because who has the lock now may wait for this transaction.
 
-    Raises:
-        Locked: another deployment has it.
+def keep_lock() -> str:
+    """Returns the statement that fails unless we have the deployment lock, or get it back.
+
+    A script may have given it away. To be sent in the transaction that holds ``lock_changes``:
+    meanwhile nobody has recorded a change. It does not wait, because who has the lock now may wait
+    for this transaction. It fails with LOCK_LOST as the message (22P02, a bad number: plain SQL has
+    no way to raise an error of one's own).
     """
-    row = conn.execute(
-        "select exists (select from pg_catalog.pg_locks where locktype = 'advisory' and granted"
-        " and pid = pg_catalog.pg_backend_pid() and classid = 0 and objid = %(key)s"
-        " and objsubid = 1) or pg_catalog.pg_try_advisory_lock(%(key)s)",
-        {"key": LOCK_KEY},
-    ).fetchone()
-    if not row or not row[0]:
-        raise Locked(
-            "the script released the deployment lock (pg_advisory_unlock_all?), and another "
-            f"deployment has it now ({_holder(conn)}). This change was rolled back; take the "
-            "release out of the script, then run the same command again."
-        )
+    return (
+        f"select (case when pg_catalog.pg_try_advisory_lock({LOCK_KEY}) then '1'"
+        f" else '{LOCK_LOST}' end)::pg_catalog.int4"
+    )
 
 
-def lock_changes(conn: Connection, registry: str) -> None:
-    """Keeps others from recording changes until the current transaction ends; Sqitch does so."""
-    conn.execute(_query("lock table {r}.changes in exclusive mode", registry))
+def release_others() -> str:
+    """Returns the statement that gives back what advisory locks a script left to its session."""
+    return f"""
+        select case
+            when mode = 'ShareLock' and objsubid = 1
+              then pg_catalog.pg_advisory_unlock_shared((classid::int8 << 32) | objid::int8)
+            when mode = 'ShareLock'
+              then pg_catalog.pg_advisory_unlock_shared(classid::int8::int4, objid::int8::int4)
+            when objsubid = 1
+              then pg_catalog.pg_advisory_unlock((classid::int8 << 32) | objid::int8)
+            else pg_catalog.pg_advisory_unlock(classid::int8::int4, objid::int8::int4)
+          end
+          from pg_catalog.pg_locks
+         where locktype = 'advisory' and pid = pg_catalog.pg_backend_pid() and granted
+           and not (classid = 0 and objid = {LOCK_KEY} and objsubid = 1)"""  # noqa: S608
 
 
-def _holder(conn: Connection) -> str:
+def lock_changes(conn: Connection, registry: str) -> str:
+    """Returns the statement that keeps others from recording changes; Sqitch sends the same."""
+    return _query("lock table {r}.changes in exclusive mode", registry).as_string(conn)
+
+
+def holder(conn: Connection) -> str:
     """Returns who has the deployment lock, in words."""
     row = conn.execute(
         "select a.pid, a.usename, a.application_name"

@@ -1,7 +1,14 @@
-"""Shows the progress of a command: a bar for a person who watches, plain lines for a log."""
+"""What a person sees: the progress of a command, a bar for who watches, plain lines for a log.
+
+Everything that is printed goes through ``echo``, because a name or message that comes from a
+database may hold characters that would command the terminal. JSON goes through ``echo_json``.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,9 +17,33 @@ import click
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["Bar", "Lines", "Silent", "watched"]
+__all__ = ["Bar", "Lines", "Silent", "echo", "echo_json", "printable", "watched"]
 
 _SIGN = {"deploy": "+", "revert": "-", "verify": "*"}
+# Control characters but tab and newline, what turns the direction of writing, and halves of
+# characters, which no encoding can write.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    """Returns a text with all that could command a terminal written as an escape: ``\\x1b``."""
+    return _UNSAFE.sub(
+        lambda found: found.group().encode("unicode_escape").decode(), text.replace("\r\n", "\n")
+    )
+
+
+def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Prints a text of any origin; ``err``: on standard error."""
+    click.echo(printable(text), err=err, nl=nl)
+
+
+def echo_json(value: object) -> None:
+    """Prints a value as JSON, on standard output."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # Only strings can hold these, and there an escape means the same.
+    click.echo(_UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", text))
 
 
 class Lines:
@@ -20,16 +51,18 @@ class Lines:
 
     def __init__(self) -> None:
         self._open = False
+        self._sign = ""
 
     def started(self, action: str, count: int) -> None:
         pass
 
     def change(self, action: str, title: str) -> None:
-        click.echo(f"  {_SIGN[action]} {title} ... ", nl=False)
+        self._sign = _SIGN[action]
+        echo(f"  {self._sign} {title} ... ", nl=False)
         self._open = True
 
     def done(self, title: str, seconds: float, remark: str = "ok") -> None:
-        click.echo(remark if self._open else f"    {title} ... {remark}")
+        echo(remark if self._open else f"  {self._sign} {title} ... {remark}")
         self._open = False
 
     def failed(self, title: str) -> None:
@@ -37,9 +70,9 @@ class Lines:
 
     def say(self, text: str) -> None:
         if self._open:
-            click.echo()
+            echo()
             self._open = False
-        click.echo(f"    {text}", err=True)
+        echo(f"    {text}", err=True)
 
 
 class Bar:
@@ -54,7 +87,7 @@ class Bar:
         from rich import progress
 
         self._bar = progress.Progress(
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
             progress.TimeElapsedColumn(),
@@ -66,13 +99,16 @@ class Bar:
     def change(self, action: str, title: str) -> None:
         self._sign = _SIGN[action]
         if self._bar and self._task is not None:
-            self._bar.update(self._task, description=f"{action} {title}")
+            self._bar.update(self._task, description=printable(f"{action} {title}"))
 
     def _print(self, text: str) -> None:
         if self._bar:
-            self._bar.console.print(text, markup=False, highlight=False)
+            # As it is: rich would read [x] as a style and :x: as a picture, and cut long lines.
+            self._bar.console.print(
+                printable(text), markup=False, emoji=False, highlight=False, soft_wrap=True
+            )
         else:
-            click.echo(text)
+            echo(text)
 
     def done(self, title: str, seconds: float, remark: str = "ok") -> None:
         took = f" ({seconds:.1f} s)" if seconds >= 1 else ""
@@ -108,9 +144,9 @@ class Silent:
         pass
 
     def say(self, text: str) -> None:
-        click.echo(text, err=True)
+        echo(text, err=True)
 
 
 def watched() -> bool:
-    """Tells whether a person looks at standard output."""
-    return sys.stdout.isatty()
+    """Tells whether a person looks at standard output, on a terminal that can draw a bar."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")

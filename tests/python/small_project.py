@@ -130,8 +130,11 @@ def require(program: str) -> str:
     return found
 
 
-def sqitch(folder: Path, dsn: str | None, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs the real Sqitch in a project; ``{target}`` among the arguments is the database."""
+def sqitch_command(dsn: str | None, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """Returns the argument vector and the environment of the real Sqitch.
+
+    ``{target}`` among the arguments is the database.
+    """
     program = require("sqitch")
     env = environment()
     target = ""
@@ -148,8 +151,14 @@ def sqitch(folder: Path, dsn: str | None, *arguments: str) -> subprocess.Complet
         ):
             if parts.get(key):
                 env[name] = str(parts[key])
+    return [program, *(target if a == "{target}" else a for a in arguments)], env
+
+
+def sqitch(folder: Path, dsn: str | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the real Sqitch in a project; ``{target}`` among the arguments is the database."""
+    argv, env = sqitch_command(dsn, *arguments)
     return subprocess.run(  # noqa: S603
-        [program, *(target if a == "{target}" else a for a in arguments)],
+        argv,
         cwd=folder,
         env=env,
         stdin=subprocess.DEVNULL,

@@ -399,7 +399,7 @@ def test_edited_scripts_are_told(empty_database: str, tmp_path: Path) -> None:
     assert "edited" in run(tmp_path, "deploy", empty_database).stderr
 
 
-@pytest.mark.parametrize("arguments", [["deploy"], ["revert", "-y", "--all"], ["verify"]])
+@pytest.mark.parametrize("arguments", [["deploy"], ["revert", "-y", "--all"]])
 def test_a_database_that_left_the_plan_is_refused(
     empty_database: str, tmp_path: Path, arguments: list[str]
 ) -> None:
@@ -418,45 +418,6 @@ def test_notices_are_shown(empty_database: str, tmp_path: Path) -> None:
     write_project(tmp_path, {"a": loud})
     done = run(tmp_path, "deploy", empty_database)
     assert "NOTICE: look: 100% 7" in done.stderr
-
-
-def test_lock_timeout_is_tried_again_and_ends_in_code_5(
-    empty_database: str, tmp_path: Path
-) -> None:
-    write_project(tmp_path, {"a": A})
-    run_json(tmp_path, "deploy", empty_database)
-    write_project(tmp_path, {"a": A, "b": Sql("alter table a add x int;")})
-    with psycopg.connect(empty_database) as holder:
-        holder.execute("lock table a")
-        done = run(tmp_path, "deploy", "--lock-timeout", "50ms", empty_database)
-    assert done.returncode == 5
-    assert done.stderr.count("trying again") == 2
-    assert "55P03" in done.stderr
-    assert recorded(empty_database) == ["a"]
-    assert run(tmp_path, "deploy", empty_database).returncode == 0
-
-
-@pytest.mark.parametrize("own", ["set local lock_timeout = '30s'", "SET lock_timeout TO '30s'"])
-def test_a_given_lock_timeout_is_stronger_than_the_script(
-    empty_database: str, tmp_path: Path, own: str
-) -> None:
-    blocked = f"begin;\n{own};\nalter table a add x int;\ncommit;\n"
-    write_project(tmp_path, {"a": A, "b": table("b", revert=blocked, verify=blocked)})
-    run_json(tmp_path, "deploy", "--no-verify", empty_database)
-    write_project(
-        tmp_path, {"a": A, "b": table("b", revert=blocked, verify=blocked), "c": Sql(blocked)}
-    )
-    with psycopg.connect(empty_database) as holder:
-        holder.execute("lock table a")
-        for arguments, code in (
-            (["deploy"], 5),
-            (["revert", "-y", "--to", "a"], 5),
-            (["verify"], 1),
-        ):
-            began = time.monotonic()
-            done = run(tmp_path, *arguments, "--lock-timeout", "50ms", empty_database)
-            assert (done.returncode, "55P03" in done.stderr) == (code, True), done.stderr
-            assert time.monotonic() - began < 15
 
 
 def test_without_one_the_script_decides_how_long_it_waits(

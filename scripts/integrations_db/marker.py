@@ -1,0 +1,202 @@
+"""A durable mark of every script that was started outside a transaction and is not recorded yet.
+
+A script that commits by itself can end half done when a process or a server dies. The mark, a row
+of ``integrations_db.unfinished_scripts``, is committed before such a script starts and goes in the
+transaction that records the change, so that the next run knows of it instead of failing obscurely.
+Table and schema exist only while there is such a row: nothing of them is left in a dump.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import psycopg
+from psycopg import sql
+
+from integrations_db.config import Committer
+from integrations_db.database import session_user
+from integrations_db.errors import Failure
+from integrations_db.plan import Change
+from integrations_db.registry import Connection
+
+__all__ = ["Action", "Unfinished", "begin", "clear", "note", "unfinished"]
+
+Action = Literal["deploy", "revert"]
+
+_OURS = "Made by integrations-db for unfinished scripts; goes with the last of them."
+_TABLE = "integrations_db.unfinished_scripts"
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A script that was started outside a transaction and is not recorded.
+
+    Attributes:
+        project: of the change.
+        change_id: of the change.
+        change: its name.
+        action: what the script is for.
+        script: its file, as it was called then.
+        script_hash: SHA-1 of its content then.
+        started_at: when.
+        started_by: who deployed.
+        running: whether its session is still alive.
+        outcome: how it ended, if that is known.
+    """
+
+    project: str
+    change_id: str
+    change: str
+    action: Action
+    script: str
+    script_hash: str | None
+    started_at: datetime
+    started_by: str
+    running: bool
+    outcome: str | None
+
+
+def unfinished(conn: Connection, registry: str, project: str) -> list[Unfinished]:
+    """Returns the unfinished scripts of a project, the oldest first; changes nothing.
+
+    Raises:
+        Failure: they cannot be read.
+    """
+    if not _there(conn):
+        return []
+    try:
+        rows = conn.execute(
+            "select project, change_id, change, action, script, script_hash, started_at,"
+            "  started_by, exists (select from pg_catalog.pg_stat_activity as a"
+            "    where a.application_name = u.application_name), outcome"
+            " from integrations_db.unfinished_scripts as u"
+            " where registry = %s and project = %s order by started_at",
+            (registry, project),
+        ).fetchall()
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise Failure(
+            f"{error.diag.message_primary}: {_TABLE} says which scripts were begun and are not "
+            f"recorded. A DBA must say: GRANT USAGE ON SCHEMA integrations_db TO "
+            f"{session_user(conn)}; GRANT ALL ON {_TABLE} TO {session_user(conn)};"
+        ) from None
+    return [Unfinished(*row) for row in rows]
+
+
+def _there(conn: Connection) -> bool:
+    """Tells whether any script is marked."""
+    row = conn.execute(
+        "select 1 from pg_catalog.pg_class as c"
+        "  join pg_catalog.pg_namespace as n on n.oid = c.relnamespace"
+        " where n.nspname = 'integrations_db' and c.relname = 'unfinished_scripts'"
+    ).fetchone()
+    return row is not None
+
+
+def begin(
+    conn: Connection,
+    registry: str,
+    project: str,
+    change: Change,
+    action: Action,
+    script: str,
+    script_hash: str | None,
+    application_name: str,
+    who: Committer,
+) -> None:
+    """Marks, in a transaction of its own, that a script is about to start.
+
+    Raises:
+        Failure: it may not be written; says what a DBA must grant.
+    """
+    try:
+        with conn.transaction():
+            if not _there(conn):
+                row = conn.execute(
+                    "select pg_catalog.to_regnamespace('integrations_db')"
+                ).fetchone()
+                if row is None or row[0] is None:
+                    conn.execute("create schema integrations_db")
+                    conn.execute(sql.SQL("comment on schema integrations_db is {}").format(_OURS))
+                conn.execute(Path(__file__).with_name("marker.sql").read_bytes())
+            conn.execute(
+                "insert into integrations_db.unfinished_scripts (registry, project, change_id,"
+                "  change, action, script, script_hash, application_name, started_by)"
+                " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+                " on conflict (registry, project, change_id) do update set action ="
+                "   excluded.action, script = excluded.script, script_hash = excluded.script_hash,"
+                "   application_name = excluded.application_name, started_by = excluded.started_by,"
+                "   started_at = excluded.started_at, outcome = null",
+                (
+                    registry,
+                    project,
+                    change.id,
+                    change.name,
+                    action,
+                    script,
+                    script_hash,
+                    application_name,
+                    f"{who.name} <{who.email}>",
+                ),
+            )
+    except psycopg.errors.InsufficientPrivilege as error:
+        user = session_user(conn)
+        raise Failure(
+            f"{script} cannot run in a transaction, so it must be marked as begun in {_TABLE} "
+            f"first, but: {error.diag.message_primary}.\n{change.name} was not begun. A DBA must "
+            f"say: {_grant(conn, user)}"
+        ) from None
+
+
+def _grant(conn: Connection, user: str) -> str:
+    """Returns the GRANT that a role needs to mark scripts."""
+    row = conn.execute(
+        "select pg_catalog.quote_ident(current_database()),"
+        "  pg_catalog.to_regnamespace('integrations_db') is not null"
+    ).fetchone()
+    database, schema = row if row else ("", False)
+    if _there(conn):
+        return f"GRANT USAGE ON SCHEMA integrations_db TO {user}; GRANT ALL ON {_TABLE} TO {user};"
+    if schema:
+        return f"GRANT USAGE, CREATE ON SCHEMA integrations_db TO {user};"
+    return f"GRANT CREATE ON DATABASE {database} TO {user};"
+
+
+def note(conn: Connection, registry: str, project: str, change: Change, outcome: str) -> None:
+    """Writes beside the mark how the script ended."""
+    conn.execute(
+        "update integrations_db.unfinished_scripts set outcome = %s"
+        " where registry = %s and project = %s and change_id = %s",
+        (outcome, registry, project, change.id),
+    )
+
+
+def clear(conn: Connection, registry: str, project: str, change_id: str) -> None:
+    """Takes the mark of a change away, and with the last one all that was made for marks.
+
+    To be called in the transaction that records the change, or when nothing of it took effect.
+    """
+    conn.execute(
+        "delete from integrations_db.unfinished_scripts"
+        " where registry = %s and project = %s and change_id = %s",
+        (registry, project, change_id),
+    )
+    row = conn.execute(
+        "select not exists (select from integrations_db.unfinished_scripts)"
+        "   and pg_catalog.pg_has_role(c.relowner, 'USAGE'),"
+        "  pg_catalog.pg_has_role(n.nspowner, 'USAGE')"
+        "   and pg_catalog.obj_description(n.oid, 'pg_namespace') = %s"
+        "   and not exists (select from pg_catalog.pg_depend as d"
+        "     where d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+        "       and d.refobjid = n.oid and d.objid <> c.oid)"
+        " from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace"
+        " where n.nspname = 'integrations_db' and c.relname = 'unfinished_scripts'",
+        (_OURS,),
+    ).fetchone()
+    table, schema = row if row else (False, False)
+    if table:
+        conn.execute("drop table integrations_db.unfinished_scripts")
+        if schema:
+            conn.execute("drop schema integrations_db")

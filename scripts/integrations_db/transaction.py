@@ -1,0 +1,419 @@
+"""Runs scripts in transactions: what every command that runs one has in common.
+
+A change takes few messages to the server: one that opens its transaction and locks the registry,
+one for each statement, one that ends what the script set, one that records and commits. The
+functions report through ``Listener``; they know nothing of terminals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+import psycopg
+from psycopg import errors
+from psycopg.pq import TransactionStatus
+
+from integrations_db import psql, registry
+from integrations_db.config import Committer, Target
+from integrations_db.database import FRESH, connect, explain, fresh, gone, place
+from integrations_db.errors import Failure, Locked
+from integrations_db.lexer import Statement
+from integrations_db.project import Project
+from integrations_db.registry import Connection
+from integrations_db.script import VERIFY_SAVEPOINT, Kind, Script, shown, words
+
+__all__ = [
+    "BUSY",
+    "NOT_ATOMIC",
+    "Listener",
+    "Run",
+    "ScriptFailed",
+    "atomic",
+    "clean",
+    "end_change",
+    "explain_failure",
+    "limit",
+    "lost",
+    "open_change",
+    "own_error",
+    "psql_variables",
+    "remedy",
+    "reported",
+    "run_by_psql",
+    "run_script",
+    "run_verify",
+    "run_verify_inside",
+    "settled",
+]
+
+# Others hold what a script needs: worth another attempt.
+BUSY = (errors.LockNotAvailable, errors.DeadlockDetected)
+# What the server says only when it comes to the statement: no transaction can hold this script.
+NOT_ATOMIC = (
+    errors.ActiveSqlTransaction,
+    errors.InvalidTransactionTermination,
+    errors.UnsafeNewEnumValueUsage,
+)
+_LOCK_TIMEOUT = 5.0  # seconds, for scripts that say nothing of it
+
+
+class Listener(Protocol):
+    """Hears what happens, to show it."""
+
+    def started(self, action: str, count: int) -> None:
+        """``count`` changes will be deployed, reverted or verified."""
+
+    def change(self, action: str, title: str) -> None:
+        """A change is begun."""
+
+    def done(self, title: str, seconds: float, remark: str = "ok") -> None:
+        """The change that was begun is finished."""
+
+    def failed(self, title: str) -> None:
+        """The change that was begun has failed; an error tells why."""
+
+    def say(self, text: str) -> None:
+        """Anything else worth knowing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What every step of a deployment or reversion needs.
+
+    Attributes:
+        conn: an autocommit connection, which holds the deployment lock.
+        target: where it leads.
+        project: whose changes.
+        who: the committer to record.
+        listener: hears the progress.
+        lock_timeout: seconds that a statement may wait for a lock; None: as the scripts say.
+        given: psql variables of the command line.
+        marked: IDs of the changes that are marked as begun outside a transaction.
+    """
+
+    conn: Connection
+    target: Target
+    project: Project
+    who: Committer
+    listener: Listener
+    lock_timeout: float | None
+    given: Mapping[str, str]
+    marked: set[str] = field(default_factory=set)
+
+
+class ScriptFailed(Exception):
+    """A script failed: carries what there is to say.
+
+    Attributes:
+        place: file, line and column, as exact as is known.
+        path: the script; None when it was the registry that could not be written.
+        error: the server's error, if there is one to read.
+        message: what to say of it.
+        blockers: who held what it needed, in words.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        path: Path | None,
+        error: psycopg.Error | None,
+        message: str | None = None,
+    ) -> None:
+        super().__init__(place)
+        self.place = place
+        self.path = path
+        self.error = error
+        self.message = message if error is None else explain(error)
+        self.blockers: tuple[str, ...] = ()
+
+
+def _limit(lock_timeout: float | None) -> str:
+    """Returns the statement that limits the lock waits of this transaction; 0: for ever."""
+    seconds = _LOCK_TIMEOUT if lock_timeout is None else lock_timeout
+    return f"SET LOCAL lock_timeout = {max(1, round(seconds * 1000)) if seconds else 0}"
+
+
+def limit(conn: Connection, lock_timeout: float | None) -> None:
+    """Limits how long the statements of this transaction wait for locks; 0: for ever."""
+    conn.execute(_limit(lock_timeout).encode())
+
+
+def _sets_lock_timeout(statement: Statement) -> bool:
+    """Tells whether a statement sets lock_timeout, for the transaction or the session."""
+    head = words(statement.text, 3)
+    return head[:2] == ("SET", "LOCK_TIMEOUT") or head in (
+        ("SET", "LOCAL", "LOCK_TIMEOUT"),
+        ("SET", "SESSION", "LOCK_TIMEOUT"),
+    )
+
+
+def run_script(conn: Connection, script: Script, lock_timeout: float | None) -> None:
+    """Runs the body of an atomic script in the current transaction, whose lock timeout is set.
+
+    A lock timeout that was asked for is stronger than the script's own.
+
+    Raises:
+        ScriptFailed: a statement failed.
+    """
+    for statement in script.body:
+        if lock_timeout is not None and _sets_lock_timeout(statement):
+            continue
+        try:
+            conn.execute(statement.text.encode())
+        except psycopg.Error as error:
+            raise ScriptFailed(place(script, statement, error), script.path, error) from None
+
+
+def open_change(run: Run, script: Script | None, begin: str | None = "BEGIN") -> None:
+    """Opens the transaction of a change: lock timeout, and the registry locked as Sqitch locks it.
+
+    Args:
+        run: what is done.
+        script: what will run in it, if anything.
+        begin: how to open it; None: in the transaction that is open.
+
+    Raises:
+        ScriptFailed: others hold the registry.
+    """
+    commands = [begin] if begin else []
+    commands += [_limit(run.lock_timeout), registry.lock_changes(run.conn, run.project.registry)]
+    if script and not script.own_transaction:
+        # psql would commit each of its statements, and so check deferred constraints at once.
+        commands.append("SET CONSTRAINTS ALL IMMEDIATE")
+    try:
+        run.conn.execute("; ".join(commands).encode())
+    except BUSY as error:
+        raise ScriptFailed(f"the registry ({run.project.registry}.changes)", None, error) from None
+
+
+def clean(run: Run, script: Script, savepoint: bool = False) -> None:
+    """Ends what a script leaves to its session: deferred constraints, role, settings, temp tables.
+
+    Args:
+        run: what is done.
+        script: it.
+        savepoint: whether a verify script follows, whose doings will be taken back.
+
+    Raises:
+        ScriptFailed: a deferred constraint does not hold.
+    """
+    if run.conn.info.transaction_status != TransactionStatus.INTRANS:
+        message = "the script ended the transaction that it ran in, so it could not be recorded"
+        raise ScriptFailed(shown(script.path), script.path, None, message)
+    commands = ["SET CONSTRAINTS ALL IMMEDIATE", FRESH]
+    if "advisory" in script.source.lower():
+        # Those of its session would have ended with it; the deployment lock is ours.
+        commands.append(registry.release_others())
+    commands.append(_limit(run.lock_timeout))
+    if savepoint:
+        commands.append(f"SAVEPOINT {VERIFY_SAVEPOINT}")
+    try:
+        run.conn.execute("; ".join(commands).encode())
+    except psycopg.Error as error:
+        raise ScriptFailed(shown(script.path), script.path, error) from None
+
+
+def run_verify_inside(run: Run, script: Script) -> str:
+    """Runs a verify script behind the savepoint of ``clean``.
+
+    Returns:
+        What takes back whatever it did, to be sent before the change is recorded.
+    """
+    run_script(run.conn, script, run.lock_timeout)
+    return (
+        f"ROLLBACK TO SAVEPOINT {VERIFY_SAVEPOINT}; RELEASE SAVEPOINT {VERIFY_SAVEPOINT};"
+        " DEALLOCATE ALL"
+    )
+
+
+def end_change(run: Run, *commands: str, commit: bool = True) -> None:
+    """Records a change in its transaction, in one message, and commits.
+
+    Raises:
+        Locked: the deployment lock is lost.
+        psycopg.Error: the record was refused, or the connection lost.
+    """
+    sent = [*commands[:-1], registry.keep_lock(), *commands[-1:]]
+    if commit:
+        sent.append("COMMIT")
+    try:
+        run.conn.execute("; ".join(sent).encode())
+    except errors.InvalidTextRepresentation as error:
+        if registry.LOCK_LOST not in (error.diag.message_primary or ""):
+            raise
+        run.conn.rollback()
+        raise Locked(
+            "the script released the deployment lock (pg_advisory_unlock_all?), and another "
+            f"deployment has it now ({registry.holder(run.conn)}). This change was rolled back; "
+            "take the release out of the script, then run the same command again."
+        ) from None
+
+
+@contextmanager
+def atomic(conn: Connection, keep: bool = True, begin: str = "BEGIN") -> Iterator[None]:
+    """One transaction; rolled back on any exception, an interrupt included, and if not ``keep``."""
+    conn.execute(begin.encode())
+    with settled(conn):
+        yield
+        conn.execute("COMMIT" if keep else "ROLLBACK")
+    fresh(conn)
+
+
+@contextmanager
+def settled(conn: Connection) -> Iterator[None]:
+    """Rolls back whatever transaction is open after an exception, an interrupt included."""
+    try:
+        yield
+    except BaseException:
+        if not gone(conn):
+            conn.rollback()
+            fresh(conn)
+        raise
+
+
+def psql_variables(
+    conn: Connection, project: Project, kind: Kind, given: Mapping[str, str]
+) -> dict[str, str]:
+    """Returns what psql would put into a script of this connection: its own variables and ours."""
+    return psql.all_variables(conn, project.variables(kind, given), registry=project.registry)
+
+
+def run_by_psql(
+    target: Target,
+    project: Project,
+    script: Script,
+    listener: Listener,
+    given: Mapping[str, str],
+    application_name: str = "integrations-db",
+) -> None:
+    """Has the psql program run a script.
+
+    Raises:
+        ScriptFailed: it failed.
+        Failure: there is no such program.
+    """
+    try:
+        psql.run(
+            script,
+            target,
+            client=project.client,
+            registry=project.registry,
+            variables=project.variables(script.kind, given),
+            cwd=Path.cwd(),
+            application_name=application_name,
+            output=listener.say,
+        )
+    except psql.PsqlFailed as error:
+        raise ScriptFailed(error.place, script.path, None, error.message) from None
+
+
+def run_verify(
+    conn: Connection,
+    target: Target,
+    project: Project,
+    script: Script,
+    listener: Listener,
+    *,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    lock_timeout: float | None = None,
+) -> None:
+    """Runs a verify script by itself, and takes back what it did if a transaction can hold it.
+
+    Args:
+        conn: an autocommit connection, outside a transaction.
+        target: where it leads.
+        project: whose script.
+        script: the verify script.
+        listener: hears what the server says.
+        variables: of psql, given with ``--set``.
+        lock_timeout: as for ``deploy``.
+
+    Raises:
+        ScriptFailed: it failed.
+        Failure: it could not be run.
+    """
+    if script.execution == "psql":
+        run_by_psql(target, project, script, listener, variables)
+        return
+    if script.execution == "atomic":
+        try:
+            with atomic(conn, keep=False, begin=script.begin):
+                conn.execute(f"{_limit(lock_timeout)}; SAVEPOINT {VERIFY_SAVEPOINT}".encode())
+                run_script(conn, script, lock_timeout)
+            return
+        except ScriptFailed as failed:
+            if not isinstance(failed.error, NOT_ATOMIC):
+                raise
+    with closing(connect(target, listener.say)) as own:
+        for statement in script.statements:
+            try:
+                own.execute(statement.text.encode())
+            except psycopg.Error as error:
+                raise ScriptFailed(place(script, statement, error), script.path, error) from None
+
+
+def lost(error: psycopg.Error | None) -> str:
+    """Returns what to say of a lost connection."""
+    return (
+        f"the connection to the server was lost{f': {explain(error)}' if error else ''}\n"
+        "The server rolls back what was not committed; no change is half done. "
+        "Run status to see where it stands, then run the same command again."
+    )
+
+
+def explain_failure(failed: ScriptFailed) -> str:
+    """Returns where and why a script failed, and what is to be known of such an error."""
+    text = f"{failed.place}: {failed.message}"
+    if failed.error is not None and (more := _meaning(failed.error)):
+        text += f"\n  {more}"
+    return "\n".join([text, *(f"  In its way: {blocker}" for blocker in failed.blockers)])
+
+
+def _meaning(error: psycopg.Error) -> str | None:
+    """Returns what an error of the server tells a deployer beyond its own words."""
+    if isinstance(error, errors.InsufficientPrivilege):
+        return "The role that deploys lacks this privilege."
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return "This server is read-only, perhaps a standby: deploy to the primary."
+    if isinstance(error, errors.DiskFull):
+        return "The server's disk is full; what was not committed takes up no room for long."
+    return None
+
+
+def remedy(failed: ScriptFailed) -> str:
+    """Returns what to do before the next attempt."""
+    if isinstance(failed.error, errors.InsufficientPrivilege):
+        return "Get the privilege"
+    if isinstance(failed.error, errors.ReadOnlySqlTransaction):
+        return "Choose another server"
+    if isinstance(failed.error, errors.DiskFull):
+        return "Make room"
+    if isinstance(failed.error, BUSY):
+        return "Wait for the other sessions"
+    return f"Correct {shown(failed.path)}" if failed.path else "Look into it"
+
+
+@contextmanager
+def reported(conn: Connection) -> Iterator[None]:
+    """Turns errors of our own statements into sentences; those of scripts have theirs already."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise Failure(lost(error) if gone(conn) else own_error(error)) from None
+
+
+def own_error(error: psycopg.Error) -> str:
+    """Returns what to say of an error that no script has made."""
+    text = explain(error)
+    if isinstance(error, errors.InsufficientPrivilege):
+        return (
+            f"{text}\nThis role lacks a privilege that the registry of deployments needs. "
+            "Connect as the role that deployed first, or as the owner of the database."
+        )
+    more = _meaning(error) or "The change that was being worked on was rolled back."
+    return f"{text}\n{more}"

@@ -1,0 +1,55 @@
+"""The structure of a database as pg_dump writes it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from integrations_db.server import installation
+
+__all__ = ["dump", "program"]
+
+
+@cache
+def _version(path: Path) -> int:
+    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
+    found = re.search(r"(\d+)\.\d+", said.stdout)
+    assert found, said.stdout
+    return int(found[1])
+
+
+def program(name: str, major: int) -> Path:
+    """Returns the path of PostgreSQL's program of at least this version, the nearest one."""
+    places = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    found = shutil.which(name)
+    places += [Path(found)] if found else []
+    candidates = [path for path in [*places, installation() / name] if path.exists()]
+    fit = [path for path in candidates if _version(path) >= major]
+    if not fit:
+        pytest.fail(f"no {name} of PostgreSQL {major} or newer is to be had")
+    return min(fit, key=_version)
+
+
+def dump(dsn: str, *options: str) -> str:
+    """Returns a whole database as SQL, owners, privileges and comments included.
+
+    Args:
+        dsn: conninfo of the database.
+        options: of pg_dump; by default only the structure.
+    """
+    with psycopg.connect(dsn) as conn:
+        major = conn.info.server_version // 10000
+    done = subprocess.run(  # noqa: S603
+        [program("pg_dump", major), *(options or ["--schema-only"]), "--dbname", dsn],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # These two lines hold a random key.
+    return re.sub(r"^\\(un)?restrict .*\n", "", done.stdout, flags=re.MULTILINE)

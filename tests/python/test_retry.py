@@ -1,0 +1,181 @@
+"""Others hold what a change needs: rolled back, tried again after a while, and named in the end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+from engine import Heard, deploy, revert
+from small_project import Sql, events, recorded, rows, table, tables, write_project
+from test_deployer import wait_for
+
+from integrations_db import retry
+from integrations_db.errors import Failure, Locked
+
+pytestmark = pytest.mark.database
+
+SECRET = "hunter2"  # noqa: S105  # what no message may repeat
+ALTER = Sql("begin;\nalter table a add x int;\ncommit;\n", "alter table a drop x;\n")
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses of another length; how many there are stays."""
+    monkeypatch.setattr(retry, "PAUSES", tuple(0.01 for _ in retry.PAUSES))
+
+
+@pytest.fixture
+def with_a(empty_database: str, tmp_path: Path) -> str:
+    """A database with table a deployed, and change b to come that alters it."""
+    write_project(tmp_path, {"a": table("a")})
+    deploy(tmp_path, empty_database)
+    write_project(tmp_path, {"a": table("a"), "b": ALTER})
+    return empty_database
+
+
+def test_a_change_is_tried_again_and_deployed_when_the_lock_is_free(
+    with_a: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(with_a) as holder:
+        holder.execute("lock table a")
+
+        def free(text: str) -> None:
+            if "trying again" in text:
+                holder.rollback()
+
+        heard = Heard(when=free)
+        deploy(tmp_path, with_a, heard, lock_timeout=0.05)
+    assert heard.text.count("trying again") == 1
+    assert recorded(with_a) == ["a", "b"]
+    assert events(with_a) == [("deploy", "a"), ("deploy", "b")]
+
+
+@pytest.mark.parametrize("state", ["idle in transaction", "active"])
+def test_in_the_end_it_is_told_who_was_in_the_way(with_a: str, tmp_path: Path, state: str) -> None:
+    with psycopg.connect(with_a, application_name="reporting") as holder:
+        holder.execute("lock table a")
+
+        def work() -> None:
+            with suppress(psycopg.errors.QueryCanceled):
+                holder.execute(f"select pg_sleep(30), '{SECRET}'".encode())
+
+        busy = threading.Thread(target=work)
+        if state == "active":
+            busy.start()
+        heard = Heard()
+        with pytest.raises(Locked) as failed:
+            deploy(tmp_path, with_a, heard, lock_timeout=0.1)
+        if state == "active":
+            holder.cancel()
+            busy.join()
+        pid = holder.info.backend_pid
+    said = str(failed.value)
+    assert f"server process {pid} (user " in said
+    assert "reporting" in said
+    assert state in said
+    assert f"select pg_terminate_backend({pid})" in said or "pg_terminate_backend" in said
+    assert ("pg_cancel_backend" in said) == (state == "active")
+    assert SECRET not in said + heard.text
+    assert f"Tried {len(retry.PAUSES) + 1} times" in said
+    assert heard.text.count("trying again") == len(retry.PAUSES)
+    assert "b left nothing behind" in said
+    assert recorded(with_a) == ["a"]
+    assert events(with_a) == [("deploy", "a"), ("fail", "b")]
+
+
+@pytest.mark.parametrize("action", [deploy, revert])
+def test_the_registry_itself_may_be_held(
+    with_a: str, tmp_path: Path, action: Callable[..., object]
+) -> None:
+    with psycopg.connect(with_a) as holder:
+        holder.execute("lock table sqitch.changes in share mode")
+        with pytest.raises(Locked) as failed:
+            action(tmp_path, with_a, lock_timeout=0.1)
+        assert f"server process {holder.info.backend_pid} (" in str(failed.value)
+        assert "the registry (sqitch.changes)" in str(failed.value)
+    assert recorded(with_a) == ["a"]
+
+
+def test_a_unit_of_several_changes_is_tried_again_as_a_whole(with_a: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": table("a"), "c": table("c"), "b": ALTER, "d": table("d")})
+    with psycopg.connect(with_a) as holder:
+        holder.execute("lock table a")
+
+        def free(text: str) -> None:
+            if "trying again" in text:
+                assert tables(with_a) == {"a"}
+                holder.rollback()
+
+        deploy(tmp_path, with_a, Heard(when=free), lock_timeout=0.05, mode="all")
+    assert recorded(with_a) == ["a", "c", "b", "d"]
+
+
+def test_a_deadlock_is_tried_again(with_a: str, tmp_path: Path) -> None:
+    """The change holds a and wants t; the other holds t and wants a."""
+    with psycopg.connect(with_a, autocommit=True) as conn:
+        conn.execute("create table t (id int)")
+    both = Sql(
+        "begin;\nset local lock_timeout = 0;\nset local deadlock_timeout = '1ms';\n"
+        "lock table a;\ndo $$ begin for i in 1..200 loop\n"
+        "  exit when exists (select from pg_locks where not granted);\n"
+        "  perform pg_sleep(0.01);\nend loop; end $$;\nlock table t;\ncommit;\n"
+    )
+    write_project(tmp_path, {"a": table("a"), "b": both})
+    heard = Heard()
+    with psycopg.connect(with_a) as other:
+        other.execute("set deadlock_timeout = '30s'")
+        other.execute("lock table t")
+        running = threading.Thread(target=lambda: deploy(tmp_path, with_a, heard))
+        running.start()
+        held = (
+            "select 1 from pg_locks where relation = 'a'::regclass and granted"
+            " and mode = 'AccessExclusiveLock'"
+        )
+        wait_for(lambda: bool(rows(with_a, held)))
+        other.execute("lock table a")
+        other.rollback()
+        running.join(timeout=30)
+    assert "deadlock detected" in heard.text
+    assert recorded(with_a) == ["a", "b"]
+
+
+def test_other_errors_are_not_tried_again(with_a: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": table("a"), "b": Sql("select nosuch;\n")})
+    heard = Heard()
+    with pytest.raises(Failure):
+        deploy(tmp_path, with_a, heard)
+    assert "trying again" not in heard.text
+
+
+def test_a_script_that_runs_apart_is_not_tried_again(with_a: str, tmp_path: Path) -> None:
+    write_project(
+        tmp_path, {"a": table("a"), "b": Sql("vacuum pg_am;\nalter table a add x int;\n")}
+    )
+    heard = Heard()
+    with psycopg.connect(with_a) as holder:
+        holder.execute("lock table a")
+        with pytest.raises(Failure, match="took effect and stays"):
+            deploy(tmp_path, with_a, heard, lock_timeout=0.05)
+    assert "trying again" not in heard.text
+    assert recorded(with_a) == ["a"]
+
+
+@pytest.mark.parametrize("own", ["set local lock_timeout = '30s'", "SET lock_timeout TO '30s'"])
+def test_a_given_lock_timeout_is_stronger_than_the_script(
+    empty_database: str, tmp_path: Path, own: str
+) -> None:
+    blocked = f"begin;\n{own};\nalter table a add x int;\ncommit;\n"
+    b = table("b", revert=blocked, verify=blocked)
+    write_project(tmp_path, {"a": table("a"), "b": b})
+    deploy(tmp_path, empty_database, verify=False)
+    write_project(tmp_path, {"a": table("a"), "b": b, "c": Sql(blocked)})
+    with psycopg.connect(empty_database) as holder:
+        holder.execute("lock table a")
+        for action in (deploy, revert):
+            with pytest.raises(Locked, match="55P03"):
+                action(tmp_path, empty_database, lock_timeout=0.05)
+    assert recorded(empty_database) == ["a", "b"]
