@@ -14,7 +14,8 @@ set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
 -- It owns functions that work across tenants, so it must never see the credentials, names or
--- configuration of one. Of keys it changes wrapping and state; it deletes nothing.
+-- configuration of one. Of keys it changes wrapping and state; it deletes nothing. Of audit entries
+-- it sees the times, to keep them in months.
 revoke all on integrations.integration_instances,
            integrations_private.audit_log,
            integrations_private.key_encryption_keys,
@@ -30,7 +31,7 @@ grant select (
   credentials_expire_at
 ) on integrations.integration_instances to integrations_keymaster;
 
-grant insert
+grant insert, select (at)
    on integrations_private.audit_log
    to integrations_keymaster;
 

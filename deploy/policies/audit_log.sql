@@ -32,6 +32,7 @@ using (true)
 with check (true);
 
 comment on policy keymaster_all on integrations_private.audit_log is
-$$Key maintenance leaves entries for the tenants whose keys it changes.$$;
+$$Key maintenance leaves entries for the tenants whose keys it changes, and the care of partitions
+sees the times of all.$$;
 
 commit;

@@ -6,6 +6,7 @@ that is built concurrently waits for every open transaction, ours included.
 
 from __future__ import annotations
 
+import re
 import secrets
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from integrations_db import marker
 from integrations_db.aftermath import look_again
 from integrations_db.database import connect, gone, place
 from integrations_db.errors import Failure, Locked
-from integrations_db.lexer import Statement
+from integrations_db.lexer import Statement, split
 from integrations_db.marker import Action, Unfinished
 from integrations_db.plan import Change, Plan, script_hash
 from integrations_db.registry import Connection
@@ -50,8 +51,10 @@ __all__ = [
 
 # What changes no more than the session, which ends with the script.
 _SESSION = frozenset({"SET", "RESET", "SHOW", "BEGIN", "START", "ROLLBACK", "ABORT", "DISCARD"})
-# What may commit on its way, so that its failure proves nothing.
-_COMMITS = frozenset({"CALL", "DO", "VACUUM", "REINDEX", "CLUSTER", "CREATE", "DROP", "ALTER"})
+# Meta-commands that do nothing to the database, or all of it at once.
+_QUIET = re.compile(
+    r"\\(?:set|unset|echo|qecho|warn|pset|timing|encoding|if|elif|else|endif|copy|x|t|a|\.)(?:\s|\Z)"
+)
 
 
 class Stopped(Exception):
@@ -220,14 +223,42 @@ def leave(run: Run, change: Change, outcome: str) -> None:
 
 
 def _by_psql(run: Run, script: Script, application: str, progress: _Progress) -> None:
-    """Has psql run a script; what it did before it failed, nobody knows."""
+    """Has psql run a script; what took effect is judged by where it failed."""
     try:
         run_by_psql(run.target, run.project, script, run.listener, run.given, application)
     except Failure:
         raise  # psql did not even start
-    except BaseException:
-        progress.doubt = 1
+    except BaseException as error:
+        if not isinstance(error, ScriptFailed) or not _before_any_effect(script, error.place):
+            progress.doubt = 1
         raise
+
+
+def _before_any_effect(script: Script, failed_at: str) -> bool:
+    """Tells whether psql certainly stopped before anything took effect for good."""
+    name = re.escape(shown(script.path))
+    found = re.fullmatch(rf"{name}:(\d+)(?::\d+)?", failed_at)
+    if not found:
+        return False  # in an included file, or nowhere
+    # Whatever its encoding, what is looked for is ASCII.
+    text = script.path.read_bytes().decode("latin-1")
+    begun = [statement for statement in split(text) if statement.line <= int(found[1])]
+    inside = False
+    for statement in begun:
+        head = words(statement.text, 2)
+        last = statement is begun[-1]
+        if statement.text.startswith("\\"):
+            if not _QUIET.match(statement.text):
+                return False
+        elif head[:1] in (("BEGIN",), ("START",)):
+            inside = True
+        elif head[:1] in (("COMMIT",), ("END",), ("PREPARE",)):
+            return last  # a COMMIT that failed has rolled back
+        elif head[:1] in (("ROLLBACK",), ("ABORT",)) and head[1:2] != ("TO",):
+            inside = False
+        elif not inside and head[:1] and head[0] not in _SESSION:
+            return last and not _commits(statement, head)
+    return True
 
 
 def _set_limit(own: Connection, lock_timeout: float | None) -> None:
@@ -277,18 +308,16 @@ def _doubtful(
         return False
     if head and head[0] in ("CALL", "DO"):
         return True
-    # A statement is all or nothing, unless it is one that commits on its way; of those, the server
-    # refuses what is wrong in itself (class 42) before it begins.
-    if (error.sqlstate or "").startswith("42"):
-        return False
-    return (
-        bool(head)
-        and head[0] in _COMMITS
-        and (
-            head[0] in ("VACUUM", "REINDEX", "CLUSTER")
-            or head[1:2] in (("DATABASE",), ("TABLESPACE",), ("SUBSCRIPTION",), ("SYSTEM",))
-            or "CONCURRENTLY" in words(statement.text, 1000)
-        )
+    # The server refuses what is wrong in itself (class 42) before it begins.
+    return _commits(statement, head) and not (error.sqlstate or "").startswith("42")
+
+
+def _commits(statement: Statement, head: tuple[str, ...]) -> bool:
+    """Tells whether a statement may commit on its way; any other is all or nothing."""
+    return bool(head) and (
+        head[0] in ("CALL", "DO", "VACUUM", "REINDEX", "CLUSTER")
+        or head[1:2] in (("DATABASE",), ("TABLESPACE",), ("SUBSCRIPTION",), ("SYSTEM",))
+        or "CONCURRENTLY" in words(statement.text, 1000)
     )
 
 

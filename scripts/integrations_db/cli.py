@@ -70,7 +70,17 @@ class _Command(click.Command):
 
 
 class _Group(click.Group):
+    """Commands of that kind; what stands in the place of a command may be a TARGET."""
+
     command_class = _Command
+    group_class = type
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if re.fullmatch(r"-*\w[\w-]*", args[0]):
+            return super().resolve_command(ctx, args)
+        raise click.UsageError("no such command: the command comes first, then its TARGET", ctx)
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
@@ -324,9 +334,9 @@ def deploy(
     if not done.changes:
         echo(f"Nothing to deploy: no change {f'up to {to} ' if to else ''}is pending.")
     elif dry_run and done.executed:
-        echo(f"Dry run: {count} deployed and rolled back ({seconds:.1f} s); nothing was kept.")
+        echo(f"Dry run: {count} would deploy: all of it ran and was rolled back.")
     elif dry_run:
-        echo(f"Dry run: {count} would deploy; this was only planned, nothing was kept.")
+        echo(f"Dry run: {count} would deploy: this was only planned, nothing was kept.")
     else:
         echo(f"Deployed {count} in {seconds:.1f} s.")
     if not dry_run:
@@ -591,29 +601,33 @@ def check(ctx: click.Context, target: str | None, strict: bool, as_json: bool) -
     from integrations_db.database import describe
     from integrations_db.output import counted, finding_json
     from integrations_db.plan import PlanError
-    from integrations_db.project import find_root, load_project
+    from integrations_db.project import load_project
 
-    where = _configured(ctx, target)[2] if target else None
-    place = None
+    root, _, where = _configured(ctx, target)
+    place = name = None
+    checked = ""
     try:
-        project = load_project(find_root(ctx.obj), where)
+        project = load_project(root, where)
     except PlanError as error:
         findings = [located("error", str(error))]
     else:
+        name = project.plan.project
+        checked = f"{name}: {counted(len(project.plan.changes))}, "
         findings = check_project(project)
-        if where is not None:
+        if target and where:
             with _session(where, as_json) as (conn, _):
                 place = describe(conn)
                 findings += check_target(conn, project)
     count = Counter(finding.level for finding in findings)
     if as_json:
-        echo_json({"database": place, "findings": [finding_json(it) for it in findings]})
+        told = [finding_json(it) for it in findings]
+        echo_json({"project": name, "database": place, "findings": told})
     else:
         on_github = os.environ.get("GITHUB_ACTIONS") == "true"
         for finding in findings:
             echo(annotation(finding) if on_github else str(finding))
-        told = [counted(count[level], noun) for level, noun in _LEVELS.items() if count[level]]
-        echo(", ".join(told) if told else "No findings.")
+        sums = [counted(count[level], noun) for level, noun in _LEVELS.items() if count[level]]
+        echo(checked + (", ".join(sums) if sums else "no findings"))
     if count["error"] or (strict and count["warning"]):
         ctx.exit(Failure.exit_code)
     if count["changed"]:
@@ -626,9 +640,10 @@ def check(ctx: click.Context, target: str | None, strict: bool, as_json: bool) -
 def plan(ctx: click.Context, as_json: bool) -> None:
     """List the changes of the plan, in order, and which scripts are not atomic."""
     from integrations_db.output import plan_json, plan_text
-    from integrations_db.project import find_root, load_project
+    from integrations_db.project import load_project
 
-    project = load_project(find_root(ctx.obj))
+    root, _, target = _configured(ctx, None)
+    project = load_project(root, target)
     if as_json:
         echo_json(plan_json(project))
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +18,6 @@ from integrations_db.errors import Failure, Usage
 from integrations_db.lexer import Statement, tokens
 from integrations_db.registry import Connection
 from integrations_db.script import Script, shown
-from integrations_db.server import without_variables
 
 __all__ = [
     "FRESH",
@@ -37,7 +36,7 @@ __all__ = [
 # others could be refused to it. Unlike DISCARD ALL this keeps advisory locks: we hold one.
 _FRESH = (
     "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; DEALLOCATE ALL; "
-    "DISCARD TEMP; DISCARD SEQUENCES; DISCARD PLANS"
+    "DISCARD TEMP; DISCARD SEQUENCES"
 )
 # A server that talks to nobody learns only this way (PostgreSQL 14) that its client was killed, and
 # would hold our locks until then. It can be set where the kernel tells of a closed connection.
@@ -81,16 +80,28 @@ def connect(
     if application_name is not None:
         settings["application_name"] = application_name
     try:
-        # The variables are about some other server than the embedded one.
-        with without_variables() if target.embedded else nullcontext():
+        with _alone() if target.embedded else nullcontext():
             if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ:
                 settings["connect_timeout"] = 10
             conn = psycopg.connect(target.dsn, autocommit=True, prepare_threshold=None, **settings)
     except psycopg.OperationalError as error:
         raise Failure(_unreachable(error, given)) from None
-    conn.execute(_WATCH.encode())
+    try:
+        conn.execute(_WATCH.encode())
+    except psycopg.OperationalError as error:
+        raise Failure(
+            f"the connection to the server was lost: {plain(explain(error), given)}\n"
+            "Nothing was begun, so no change is half done. Run the same command again."
+        ) from None
     conn.add_notice_handler(lambda diag: notice(f"{diag.severity}: {diag.message_primary}"))
     return conn
+
+
+def _alone() -> AbstractContextManager[None]:
+    """Hides libpq's variables, which are about some other server than the embedded one."""
+    from integrations_db.server import without_variables  # what only this one needs is big
+
+    return without_variables()
 
 
 def _unreachable(error: psycopg.Error, given: dict[str, Any]) -> str:
@@ -128,15 +139,14 @@ def session_user(conn: Connection) -> str:
     return sql.Identifier(conn.info.user).as_string(conn)
 
 
-def _body_line(statement: Statement, context: str) -> int | None:
+def _body_line(script: Script, statement: Statement, context: str) -> int | None:
     """Returns the line of the script at which a DO block failed, by the server's context."""
     found = re.search(r"PL/pgSQL function inline_code_block line (\d+)", context.splitlines()[-1])
     if not found or statement.text[:2].upper() != "DO":
         return None
     for token in tokens(statement.text):
         if token.kind in ("dollar", "string"):
-            before = statement.text.count("\n", 0, token.start)
-            return statement.line + before + int(found[1]) - 1
+            return script.place(statement, token.start)[0] + int(found[1]) - 1
     return None
 
 
@@ -147,7 +157,7 @@ def place(script: Script, statement: Statement, error: psycopg.Error) -> str:
     if diag.statement_position:
         line, column = script.place(statement, int(diag.statement_position) - 1)
         return f"{name}:{line}:{column}"
-    if diag.context and (inside := _body_line(statement, diag.context)):
+    if diag.context and (inside := _body_line(script, statement, diag.context)):
         return f"{name}:{inside}"
     return f"{name}:{statement.line}"
 

@@ -287,9 +287,10 @@ def _unfinished(
         if (mark.change_id in known) == (mark.action == "deploy"):
             stale.append(mark.change_id)
             continue
-        following = plan.changes[start].id if start < end else None
-        chosen = mark.action == "deploy" and (resume or log_only)
-        if mark.running or not chosen or mark.change_id != following:
+        pending = [change.id for change in plan.changes[start:end]]
+        # Recording must not take the changes before it along; running again deploys them first.
+        chosen = resume or (log_only and mark.change_id not in pending[1:])
+        if mark.running or not chosen or mark.action != "deploy":
             raise Failure(apart.unfinished(run, mark))
         run.marked.add(mark.change_id)
     return stale

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from integrations_db.errors import Failure
-from integrations_db.lexer import Scan, Statement, parts, scan, tokens
+from integrations_db.lexer import Reference, Scan, Statement, parts, scan, tokens
 
 __all__ = [
     "VERIFY_SAVEPOINT",
@@ -54,6 +54,7 @@ _OPENING = re.compile(
     r"(?:begin(?:\s+(?:work|transaction))?|start\s+transaction|set\s+transaction)\b",
     re.IGNORECASE,
 )
+_ENDING = re.compile("commit|rollback", re.IGNORECASE)
 _WHAT = {
     "string": "string",
     "quoted": "quoted name",
@@ -87,6 +88,8 @@ class Script:
         statements: all that psql would send, in order; none when only psql can run it.
         body: when it is atomic, what to run inside of our transaction. For a verify script that is
             one with the savepoint ``VERIFY_SAVEPOINT``, to which the script's ROLLBACKs go back.
+        unset: what it has in the place of variables that are not set; psql leaves it as it is
+            written, which may be right (``a[1:n]``) but mostly is the cause of a syntax error.
     """
 
     path: Path
@@ -98,6 +101,7 @@ class Script:
     own_transaction: bool = False
     statements: tuple[Statement, ...] = ()
     body: tuple[Statement, ...] = ()
+    unset: tuple[Reference, ...] = ()
 
     def place(self, statement: Statement, position: int) -> tuple[int, int]:
         """Returns the 1-based line and column in the file of a statement's character.
@@ -214,12 +218,13 @@ def _outside(text: str, head: Sequence[str]) -> str | None:
 
 def _commits_inside(text: str) -> bool:
     """Tells whether the body of a DO statement ends transactions itself."""
+    if not _ENDING.search(text):
+        return False
     for body in tokens(text):
         if body.kind in ("dollar", "string"):
-            source = text[body.start : body.end].strip("'")
-            if body.kind == "dollar":
-                mark = source.index("$", 1) + 1
-                source = source[mark:-mark]
+            source = text[body.start : body.end]
+            mark = source.index("$", 1) + 1 if body.kind == "dollar" else source.index("'") + 1
+            source = source[mark : -mark if body.kind == "dollar" else -1]
             inside = [
                 source[token.start : token.end].upper()
                 for token in tokens(source)
@@ -309,6 +314,7 @@ def _frame(steps: Sequence[_Step]) -> _Frame:
     frame = _Frame([], own=any(step.control == "begin" for step in steps))
     opened: _Step | None = None  # the statement that opened the transaction
     closed: _Step | None = None  # the one that closed the last
+    undone: _Step | None = None  # the same, if it was a ROLLBACK
     fresh = False  # nothing was done in it yet
     for step in steps:
         statement, head, control = step.statement, step.head, step.control
@@ -331,6 +337,7 @@ def _frame(steps: Sequence[_Step]) -> _Frame:
                 frame.note(step, "AND CHAIN begins a second transaction")
             elif control == "rollback":
                 frame.note(step, "ROLLBACK undoes a part of the script")
+            undone = step if opened and control == "rollback" else None
             closed, opened, fresh = step, step if step.chains else None, True
         elif head[:2] == ("SET", "TRANSACTION"):
             # Without a transaction it has no effect but a warning.
@@ -356,10 +363,8 @@ def _frame(steps: Sequence[_Step]) -> _Frame:
     if opened and not (opened.chains and fresh):
         what = "AND CHAIN" if opened.chains else "BEGIN"
         frame.refusal = opened, f"{what} without COMMIT"
-    elif closed and closed.control == "rollback":
-        last = next(step for step in reversed(steps) if not _is_set(step))
-        if last is closed and frame.own:
-            frame.refusal = closed, "ROLLBACK at the end"
+    elif undone and all(_is_set(step) for step in steps[steps.index(undone) + 1 :]):
+        frame.refusal = undone, "ROLLBACK at the end"
     return frame
 
 
@@ -468,7 +473,13 @@ def read_script(path: Path, kind: Kind, variables: Mapping[str, str] | None = No
     if alone:
         return Script(path, kind, source, "psql", f"{where(alone[0])}: {alone[1]}")
     whole = Script(
-        path, kind, source, "atomic", own_transaction=frame.own, statements=scanned.statements
+        path,
+        kind,
+        source,
+        "atomic",
+        own_transaction=frame.own,
+        statements=scanned.statements,
+        unset=tuple(r for r in scanned.references if r.name not in (variables or {})),
     )
     if frame.why:
         step, why = frame.why

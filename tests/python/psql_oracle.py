@@ -13,7 +13,10 @@ from small_project import require
 from integrations_db.lexer import tokens
 from integrations_db.psql import set_command
 
-_QUERY = re.compile(r"\*{9} QUERY \*{10}\n(.*?)\n\*{26}\n", re.DOTALL)
+# psql's log of queries; version 16 has made comments of its headings.
+_QUERY = re.compile(
+    r"^/?\*{8,9} QUERY \*{9,10}/?\n(.*?)\n/?\*{24,26}/?\n", re.DOTALL | re.MULTILINE
+)
 _MARK = "select 'the next script'"
 
 
@@ -74,3 +77,33 @@ def sent(
             found[-1].append(query)
     assert len(found) == len(scripts)
     return [queries[1:] for queries in found]  # without our own rollback
+
+
+def run_scripts(
+    conninfo: str, folder: Path, scripts: Sequence[str]
+) -> list[tuple[list[int], bool]]:
+    """Runs each script with psql; returns the numbers in table ``t``, and whether it failed.
+
+    All run in one session; what a script leaves open at its end is rolled back, as always.
+    """
+    lines = ["create temp table t (a integer);", "\\pset tuples_only", "\\pset format unaligned"]
+    for number, source in enumerate(scripts):
+        file = folder / f"{number}.sql"
+        file.write_text(source, encoding="utf-8")
+        result = folder / f"{number}.out"
+        lines += ["truncate t;", f"\\i {file}", "rollback;", f"\\o {result}"]
+        lines += ["select a from t order by a;", "\\o"]
+    main = folder / "main.sql"
+    main.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    done = subprocess.run(  # noqa: S603
+        [require("psql"), "-Xq", "-o", os.devnull, "-f", str(main), conninfo],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    failed = set(re.findall(r"^psql:.*/(\d+)\.sql:\d+: ERROR:", done.stderr, re.MULTILINE))
+    return [
+        ([int(line) for line in (folder / f"{n}.out").read_text().split()], str(n) in failed)
+        for n in range(len(scripts))
+    ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_project import run, run_json, table, write_project
+from small_project import require, run, run_json, table, write_project
 
 from integrations_db.check import Finding, annotation, check_project, located
 from integrations_db.edited import same_code
@@ -64,7 +63,7 @@ def findings(folder: Path) -> list[str]:
 def test_nothing_to_find(folder: Path) -> None:
     assert findings(folder) == []
     done = run(folder, "check")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "No findings.\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "small: 4 changes, no findings\n", "")
 
 
 @pytest.mark.static
@@ -216,7 +215,7 @@ def test_how_a_script_runs_is_noted(folder: Path, text: str, expected: str) -> N
     lines = done.stdout.splitlines()
     assert len(lines) == 2
     assert re.match(expected, lines[0])
-    assert lines[1] == "1 note"
+    assert lines[1] == "small: 4 changes, 1 note"
 
 
 @pytest.mark.static
@@ -230,6 +229,7 @@ def test_strict(folder: Path) -> None:
 def test_json(folder: Path) -> None:
     (folder / "verify/c.sql").unlink()
     assert run_json(folder, "check") == {
+        "project": "small",
         "database": None,
         "findings": [
             {
@@ -263,7 +263,7 @@ def test_annotations(folder: Path) -> None:
         "exist",
         '::warning file=project/sqitch.plan,line=8::"c" has no verify script: verify/c.sql does '
         "not exist",
-        "1 error, 1 warning",
+        "small: 4 changes, 1 error, 1 warning",
     ]
 
 
@@ -309,7 +309,7 @@ def deployed(folder: Path, empty_database: str) -> tuple[Path, str]:
 def test_a_database_like_the_project(deployed: tuple[Path, str]) -> None:
     folder, dsn = deployed
     assert changed(folder, dsn) == []
-    assert run(folder, "check", dsn).stdout == "No findings.\n"
+    assert run(folder, "check", dsn).stdout == "small: 4 changes, no findings\n"
 
 
 @pytest.mark.database
@@ -335,7 +335,7 @@ def git(folder: Path, *arguments: str) -> str:
     """Runs git in a folder, as nobody in particular."""
     who = ("-c", "user.name=a", "-c", "user.email=a@example.com")
     return subprocess.run(  # noqa: S603
-        [shutil.which("git") or "git", "-C", str(folder), *who, *arguments],
+        [require("git"), "-C", str(folder), *who, *arguments],
         capture_output=True,
         text=True,
         check=True,

@@ -52,7 +52,13 @@ def folder(tmp_path: Path) -> Path:
         ["verify", "--set", f"pass word={SECRET}"],
         ["deploy", "host=h", f"password={SECRET}"],
         ["status", "host=h", f"password={SECRET}", "dbname=x"],
+        [f"postgresql://u:{SECRET}@h/x"],
+        [f"password={SECRET} host=h"],
+        ["server", f"postgresql://u:{SECRET}@h/x"],
+        ["server", "start", f"password={SECRET}"],
+        ["nosuch"],
         ["deploy", "--resume", "--log-only"],
+        ["revert", "--all", "-y", "--resume", "--log-only"],
         ["deploy", "--mode", "some"],
         ["log", "-n", "-1"],
         ["log", "--event", "nosuch"],
@@ -109,6 +115,16 @@ def test_no_configuration_confirms_a_revert(folder: Path) -> None:
     configure(folder, "[revert]\n\tno_prompt = true\n\tprompt_accept = true\n")
     done = run(folder, "revert", "--all", NOWHERE)
     assert (done.returncode, "confirm with -y" in done.stderr) == (2, True)
+
+
+@pytest.mark.static
+def test_the_target_decides_where_plan_and_scripts_are(folder: Path) -> None:
+    (folder / "other").mkdir()
+    write_project(folder / "other", {"c": table("c", verify=None)})
+    configure(folder, f'[target "other"]\n\turi = {NOWHERE}\n\ttop_dir = other\n')
+    assert run(folder, "plan").stdout == "a\nb\n"
+    assert run(folder, "plan", SQITCH_TARGET="other").stdout == "c\n"
+    assert "other/verify/c.sql" in run(folder, "check", SQITCH_TARGET="other").stdout
 
 
 # -- with a database ----------------------------------------------------------------------------
@@ -224,10 +240,12 @@ def test_an_interruption_is_json_too(
 @pytest.mark.database
 def test_a_dry_run_says_whether_it_ran(empty_database: str, folder: Path) -> None:
     done = run(folder, "deploy", "--dry-run", empty_database)
-    assert "Dry run: 2 changes deployed and rolled back" in done.stdout
+    assert "Dry run: 2 changes would deploy: all of it ran and was rolled back." in done.stdout
     (folder / "deploy/b.sql").write_text("create index concurrently i on a (id);\n")
     done = run(folder, "deploy", "--dry-run", empty_database)
-    assert "Dry run: 2 changes would deploy; this was only planned, nothing was kept." in done.stdout
+    assert (
+        "Dry run: 2 changes would deploy: this was only planned, nothing was kept." in done.stdout
+    )
     told = run_json(folder, "deploy", "--dry-run", empty_database)
     assert (told["executed"], len(told["deployed"])) == (False, 2)
     assert recorded(empty_database) == []

@@ -399,7 +399,7 @@ def test_edited_scripts_are_told(empty_database: str, tmp_path: Path) -> None:
     assert "edited" in run(tmp_path, "deploy", empty_database).stderr
 
 
-@pytest.mark.parametrize("arguments", [["deploy"], ["revert", "-y", "--all"], ["verify"]])
+@pytest.mark.parametrize("arguments", [["deploy"], ["revert", "-y", "--all"]])
 def test_a_database_that_left_the_plan_is_refused(
     empty_database: str, tmp_path: Path, arguments: list[str]
 ) -> None:

@@ -69,7 +69,7 @@ def test_tag_keeps_what_is_tagged(empty_database: str, tmp_path: Path) -> None:
     assert "c to bad: one transaction" in heard.text
     assert recorded(empty_database) == ["a", "b"]
     assert events(empty_database) == [("deploy", "a"), ("deploy", "b"), ("fail", "bad")]
-    with pytest.raises(Failure, match="the 2 before it stay"):
+    with pytest.raises(Failure, match="the 3 before it stay"):
         deploy(tmp_path, empty_database)
     assert recorded(empty_database) == ["a", "b", "c"]
 

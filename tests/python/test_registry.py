@@ -27,7 +27,7 @@ from small_project import (
 
 from integrations_db import registry
 from integrations_db.config import Committer
-from integrations_db.errors import Failure, Locked
+from integrations_db.errors import Locked
 from integrations_db.server import installation
 
 pytestmark = pytest.mark.database
@@ -142,22 +142,6 @@ def test_order_survives_a_clock_that_was_set_back(empty_database: str, tmp_path:
     assert rows(empty_database, query) == [(True,)]
 
 
-@pytest.mark.parametrize(
-    ("version", "advice"), [("1.2", "upgrade integrations-db"), ("1.0", "sqitch upgrade")]
-)
-def test_other_versions_are_refused(
-    empty_database: str, tmp_path: Path, version: str, advice: str
-) -> None:
-    write_project(tmp_path, {"a": table("a")})
-    with connected(empty_database) as conn, conn.transaction():
-        registry.create(conn, "sqitch", WHO)
-        conn.execute("update sqitch.releases set version = %s::float4", (version,))
-    done = run(tmp_path, "deploy", empty_database)
-    assert done.returncode == 1
-    assert advice in done.stderr
-    assert recorded(empty_database) == []
-
-
 def test_another_uri_is_another_project(empty_database: str, tmp_path: Path) -> None:
     write_project(tmp_path, {"a": table("a")}, uri="https://example.com/")
     run_json(tmp_path, "deploy", empty_database)
@@ -226,11 +210,3 @@ def test_identical_scripts_are_refused_by_name(empty_database: str, tmp_path: Pa
     assert done.returncode == 1
     assert "deploy/b.sql" in done.stderr
     assert recorded(empty_database) == []
-
-
-def test_unknown_registry_error_is_a_failure(empty_database: str) -> None:
-    with connected(empty_database) as conn, conn.transaction():
-        registry.create(conn, "sqitch", WHO)
-        conn.execute("drop table sqitch.releases")
-    with connected(empty_database) as conn, pytest.raises(Failure, match=r"before 1\.0"):
-        registry.exists(conn, "sqitch")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 from engine import Heard, deploy, revert
 from small_project import Sql, events, recorded, rows, table, tables, write_project
+from test_deployer import wait_for
 
 from integrations_db import retry
 from integrations_db.errors import Failure, Locked
@@ -56,9 +58,12 @@ def test_a_change_is_tried_again_and_deployed_when_the_lock_is_free(
 def test_in_the_end_it_is_told_who_was_in_the_way(with_a: str, tmp_path: Path, state: str) -> None:
     with psycopg.connect(with_a, application_name="reporting") as holder:
         holder.execute("lock table a")
-        busy = threading.Thread(
-            target=lambda: holder.execute(f"select pg_sleep(3), '{SECRET}'".encode())
-        )
+
+        def work() -> None:
+            with suppress(psycopg.errors.QueryCanceled):
+                holder.execute(f"select pg_sleep(30), '{SECRET}'".encode())
+
+        busy = threading.Thread(target=work)
         if state == "active":
             busy.start()
         heard = Heard()
@@ -111,31 +116,28 @@ def test_a_unit_of_several_changes_is_tried_again_as_a_whole(with_a: str, tmp_pa
 
 def test_a_deadlock_is_tried_again(with_a: str, tmp_path: Path) -> None:
     """The change holds a and wants t; the other holds t and wants a."""
-    rows_made = "create table t (id int);\n"
     with psycopg.connect(with_a, autocommit=True) as conn:
-        conn.execute(rows_made)
-        conn.execute("alter table a add marker int")
+        conn.execute("create table t (id int)")
     both = Sql(
-        "begin;\nset local lock_timeout = 0;\nset local deadlock_timeout = '100ms';\n"
-        "lock table a;\nselect pg_notify('x', '');\nlock table t;\ncommit;\n"
+        "begin;\nset local lock_timeout = 0;\nset local deadlock_timeout = '1ms';\n"
+        "lock table a;\ndo $$ begin for i in 1..200 loop\n"
+        "  exit when exists (select from pg_locks where not granted);\n"
+        "  perform pg_sleep(0.01);\nend loop; end $$;\nlock table t;\ncommit;\n"
     )
     write_project(tmp_path, {"a": table("a"), "b": both})
     heard = Heard()
     with psycopg.connect(with_a) as other:
         other.execute("set deadlock_timeout = '30s'")
         other.execute("lock table t")
-
-        def want() -> None:
-            other.execute("lock table a")
-            other.rollback()
-
-        thread = threading.Thread(target=want)
         running = threading.Thread(target=lambda: deploy(tmp_path, with_a, heard))
         running.start()
-        while not rows(with_a, "select 1 from pg_locks where not granted"):
-            pass
-        thread.start()
-        thread.join(timeout=30)
+        held = (
+            "select 1 from pg_locks where relation = 'a'::regclass and granted"
+            " and mode = 'AccessExclusiveLock'"
+        )
+        wait_for(lambda: bool(rows(with_a, held)))
+        other.execute("lock table a")
+        other.rollback()
         running.join(timeout=30)
     assert "deadlock detected" in heard.text
     assert recorded(with_a) == ["a", "b"]
@@ -150,7 +152,9 @@ def test_other_errors_are_not_tried_again(with_a: str, tmp_path: Path) -> None:
 
 
 def test_a_script_that_runs_apart_is_not_tried_again(with_a: str, tmp_path: Path) -> None:
-    write_project(tmp_path, {"a": table("a"), "b": Sql("vacuum;\nalter table a add x int;\n")})
+    write_project(
+        tmp_path, {"a": table("a"), "b": Sql("vacuum pg_am;\nalter table a add x int;\n")}
+    )
     heard = Heard()
     with psycopg.connect(with_a) as holder:
         holder.execute("lock table a")

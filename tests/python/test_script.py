@@ -142,6 +142,8 @@ def test_a_verify_script_is_one_transaction_that_is_undone(
         ("commit prepared 'x';", 1, "COMMIT PREPARED"),
         ("a;\ndo $$ begin\n perform 1; commit; end $$;", 2, "DO block"),
         ("do 'begin rollback and chain; end';", 1, "DO block"),
+        ("do e'begin commit; end';", 1, "DO block"),
+        ("begin;\na;\ncommit;\nrollback;", 4, "ROLLBACK without a BEGIN"),
     ],
 )  # fmt: skip
 def test_not_atomic(tmp_path: Path, source: str, line: int, why: str) -> None:
@@ -193,6 +195,7 @@ def test_a_file_that_is_not_utf8_is_for_psql(tmp_path: Path) -> None:
         ("a;\nbegin;", 2, "BEGIN without COMMIT"),
         ("begin;\na;\ncommit and chain;\nb;", 3, "AND CHAIN without COMMIT"),
         ("begin;\na;\nrollback;", 3, "ROLLBACK at the end"),
+        ("begin;a;commit;\nbegin;\na;\nabort;\nreset role;", 4, "ROLLBACK at the end"),
         ("begin;\n\\echo hello\na;", 1, "BEGIN without COMMIT"),
         ("begin;\ncopy t from stdin;\ncommit;\n\\.\n", 1, "BEGIN without COMMIT"),
         ("a;\nselect 'b;\nc", 2, "string is not closed"),
@@ -241,6 +244,13 @@ def test_a_place_within_a_variable_is_the_variable(tmp_path: Path) -> None:
     assert texts(script) == ["a", "select 1", "b", "c"]
     for statement, inside in zip(script.body[1:], (7, 0, 0), strict=True):
         assert script.place(statement, inside) == (2, 10)
+
+
+def test_variables_that_are_not_set_are_told(tmp_path: Path) -> None:
+    script = read(tmp_path, "select :v, :'w', :{?x}, a[1:2], ':y';", v="1, :z")
+    assert [(r.name, r.offset) for r in script.unset] == [
+        *(("z", 7), ("w", 11), ("x", 17), ("2", 27)),
+    ]
 
 
 def test_apart_keeps_what_psql_would_send(tmp_path: Path) -> None:

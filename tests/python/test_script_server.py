@@ -6,9 +6,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import Phase, example, given, settings
+from hypothesis import strategies as st
+from psql_oracle import run_scripts
 from psycopg import errors
 
-from integrations_db.script import read_script
+from integrations_db.database import place
+from integrations_db.script import ScriptError, read_script
+from integrations_db.testing.servers import Server
 
 pytestmark = pytest.mark.database
 
@@ -143,3 +148,85 @@ def test_the_server_places_an_error_where_the_file_has_it(
         conn.execute(statement.text.encode())
     position = int(raised.value.diag.statement_position or 0) - 1
     assert script.place(statement, position) == (4, 8)
+
+
+def test_a_body_is_placed_where_the_file_has_it(empty_database: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.sql"
+    path.write_text("select 1;\ndo :v\n$$ begin\n perform 1;\n perform nosuch;\nend $$;")
+    script = read_script(path, "deploy", {"v": "language\n\n plpgsql"})
+    with psycopg.connect(empty_database) as conn, pytest.raises(psycopg.Error) as raised:
+        conn.execute(script.body[1].text.encode())
+    assert place(script, script.body[1], raised.value).endswith("x.sql:5")
+
+
+# {n} becomes a new number.
+STATEMENTS = st.sampled_from(
+    [
+        *["insert into t values ({n})"] * 6,
+        *["begin", "commit", "BEGIN", "end"] * 2,
+        "start transaction isolation level serializable",
+        "rollback",
+        "abort",
+        "commit and chain",
+        "rollback and chain",
+        "commit and no chain",
+        "set local work_mem = '8MB'",
+        "set work_mem = '8MB'",
+        "set constraints all immediate",
+        "do $$ begin insert into t values ({n}); end $$",
+        "do $$ begin insert into t values ({n}); commit; end $$",
+        "copy t from stdin;\n{n}\n\\.\nselect 1",
+        "\\echo x\nselect 1",
+    ]
+)
+ENDS_OF_STATEMENTS = st.sampled_from([";", ";", ";", ";\n", "\\;", " ; -- begin;\n"])
+
+
+@st.composite
+def scripts(draw: st.DrawFn) -> str:
+    made = draw(st.lists(st.tuples(STATEMENTS, ENDS_OF_STATEMENTS), max_size=8))
+    if draw(st.booleans()):
+        made = [("begin", ";"), *made, ("commit", ";")]
+    return "".join(text.replace("{n}", str(n)) + end for n, (text, end) in enumerate(made))
+
+
+@settings(max_examples=10, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@example(
+    made=[
+        "begin;insert into t values (1);rollback and chain;insert into t values (2);commit;",
+        "begin;insert into t values (1);rollback;insert into t values (2);",
+        "begin;insert into t values (1);commit and chain;insert into t values (2);abort;select 1",
+        "begin;insert into t values (1)\\; rollback\\; begin; insert into t values (2);end",
+    ]
+)
+@given(made=st.lists(scripts(), min_size=20, max_size=40))
+def test_either_way_of_running_does_what_psql_does(
+    server: Server, tmp_path_factory: pytest.TempPathFactory, made: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("scripts")
+    theirs = run_scripts(server.dsn, folder, made)
+    with psycopg.connect(server.dsn, autocommit=True, prepare_threshold=None) as conn:
+        conn.execute("create temp table t (a integer)")
+        for number, (source, (rows, failed)) in enumerate(zip(made, theirs, strict=True)):
+            try:
+                script = read_script(folder / f"{number}.sql", "deploy")
+            except ScriptError:
+                continue
+            if failed or script.execution == "psql":
+                continue
+            conn.execute("truncate t")
+            if script.execution == "atomic":
+                conn.execute(script.begin.encode())
+                for statement in script.body:
+                    conn.execute(statement.text.encode())
+                conn.execute("commit")
+                assert numbers(conn) == rows, source
+                conn.execute("truncate t")
+            for statement in script.statements:
+                conn.execute(statement.text.encode())
+            conn.execute("rollback")
+            assert numbers(conn) == rows, source
+
+
+def numbers(conn: psycopg.Connection[tuple[int, ...]]) -> list[int]:
+    return [row[0] for row in conn.execute("select a from t order by a")]

@@ -57,7 +57,7 @@ UNREACHABLE = {
 }
 
 # Only these may write to the server's log: RAISE LOG logs the statement that was sent, too.
-MAY_LOG = {"deploy/functions/get_credentials.sql"}
+MAY_LOG = {"deploy/functions/get_credentials.sql", "deploy/functions/read_with_lease.sql"}
 
 # Parameters and variables that hold a key or plaintext credentials.
 SECRETS = (

@@ -47,6 +47,7 @@ begin
     'integrations.integration_instances.id SELECT',
     'integrations.integration_instances.status SELECT',
     'integrations.integration_instances.tenant_id SELECT',
+    'integrations_private.audit_log.at SELECT',
     'integrations_private.tenant_keys.kek_id UPDATE',
     'integrations_private.tenant_keys.state UPDATE',
     'integrations_private.tenant_keys.updated_at UPDATE',

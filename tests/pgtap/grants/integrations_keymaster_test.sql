@@ -1,6 +1,6 @@
 -- Tests grants/integrations_keymaster: which rows need which key, and no more.
 begin;
-select plan(60);
+select plan(66);
 
 select table_privs_are(
   'integrations_private', 'tenant_keys', 'integrations_keymaster', array['SELECT'],
@@ -19,6 +19,13 @@ select table_privs_are(
 select table_privs_are(
   'integrations_private', 'audit_log', 'integrations_keymaster', array['INSERT'],
   'integrations_keymaster may add to the audit log, and not read it');
+select column_privs_are(
+  'integrations_private', 'audit_log', 'at', 'integrations_keymaster', array['SELECT', 'INSERT'],
+  'but for the times of its entries');
+select column_privs_are(
+  'integrations_private', 'audit_log', c, 'integrations_keymaster', array['INSERT'],
+  'integrations_keymaster may not read audit_log.' || c)
+from pg_catalog.unnest(array['tenant_id', 'instance_id', 'event', 'actor', 'detail']) as c;
 select column_privs_are(
   'integrations_private', 'tenant_keys', c, 'integrations_keymaster', array['SELECT', 'UPDATE'],
   'integrations_keymaster may change tenant_keys.' || c)

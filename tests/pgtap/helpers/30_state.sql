@@ -19,6 +19,8 @@ select md5(string_agg(r.image, E'\n' order by r.image))
     select l::text from integrations_private.refresh_leases as l
     union all
     select a::text from integrations_private.audit_log as a
+    union all
+    select l::text from integrations_private.read_leases as l
   ) as r (image);
 $function$;
 

@@ -26,7 +26,9 @@ select set_eq(
        and p.prosecdef
   $$,
   $$
-    values ('add_tenant_key', 'v', 'integrations_owner'),
+    values ('add_audit_partition', 'v', 'integrations_owner'),
+           ('add_tenant_key', 'v', 'integrations_owner'),
+           ('bound_audit_default', 'v', 'integrations_owner'),
            ('claim_refresh', 'v', 'integrations_owner'),
            ('complete_refresh', 'v', 'integrations_owner'),
            ('create_instance', 'v', 'integrations_owner'),
@@ -34,11 +36,17 @@ select set_eq(
            ('delete_instance', 'v', 'integrations_owner'),
            ('destroy_key', 'v', 'integrations_keymaster'),
            ('discard_draft', 'v', 'integrations_owner'),
+           ('doctor', 'v', 'integrations_keymaster'),
+           ('drop_audit_partition', 'v', 'integrations_owner'),
            ('fail_refresh', 'v', 'integrations_owner'),
            ('get_credentials', 'v', 'integrations_owner'),
            ('list_keys', 'v', 'integrations_keymaster'),
            ('list_refresh_due', 'v', 'integrations_keymaster'),
+           ('lock_audit_log', 'v', 'integrations_owner'),
+           ('maintain_audit', 'v', 'integrations_keymaster'),
+           ('open_read_lease', 'v', 'integrations_owner'),
            ('put_credentials', 'v', 'integrations_owner'),
+           ('read_with_lease', 'v', 'integrations_owner'),
            ('record_connection', 'v', 'integrations_owner'),
            ('reencrypt_batch', 'v', 'integrations_owner'),
            ('register_definition', 'v', 'integrations_owner'),
@@ -57,7 +65,11 @@ select set_eq(
 
 -- A search path is named first in pg_temp by PostgreSQL itself when it is not named at all.
 select is(
-  p.proconfig, array['search_path=pg_catalog, pg_temp'],
+  p.proconfig,
+  array['search_path=pg_catalog, pg_temp']
+    -- It reads times that the catalogue writes as the session likes them.
+    || case when p.proname = 'list_audit_partitions'
+            then array['TimeZone=UTC', 'DateStyle=ISO, YMD'] end,
   p.proname || ' has a search path that nobody can write to')
 from pg_catalog.pg_proc as p
      join pg_catalog.pg_language as l on l.oid = p.prolang
@@ -135,16 +147,22 @@ select set_eq(
            in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
        and p.prosrc ~* '\mraise\s+(log|debug|info|notice|warning)\M'
   $$,
-  array['get_credentials'], 'only get_credentials writes to the server''s log');
+  array['get_credentials', 'read_with_lease'],
+  'only functions that take no secret write to the server''s log');
 select set_eq(
   $$
     select p.proname::text
       from pg_catalog.pg_proc as p
      where p.pronamespace
            in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
-       and p.prosrc ~* '\mexecute\M'
+       -- The statement, not the name of a privilege.
+       and p.prosrc ~* '[^'']\mexecute\M'
   $$,
-  array['set_tenant'], 'only set_tenant runs text that was put together');
+  array[
+    'set_tenant', 'add_audit_partition', 'bound_audit_default', 'drop_audit_partition',
+    'lock_audit_log'
+  ],
+  'only set_tenant and the care of partitions run text that was put together');
 
 -- Parameters are called by name: they are the contract. Inner functions have theirs in their tests.
 select set_eq(
@@ -178,6 +196,11 @@ select set_eq(
             'instance_id uuid, credentials text, '
             'expected_version integer DEFAULT NULL::integer', 'integer'),
            ('get_credentials', 'instance_id uuid', 'jsonb'),
+           ('doctor', '', 'TABLE(check_name text, status text, detail text)'),
+           ('maintain_audit', 'keep interval DEFAULT NULL::interval',
+            'TABLE(action text, partition text)'),
+           ('open_read_lease', 'instance_id uuid, reason text', 'uuid'),
+           ('read_with_lease', 'lease uuid', 'jsonb'),
            ('revoke_credentials', 'instance_id uuid', 'void'),
            ('record_connection',
             'instance_id uuid, ok boolean, reason text DEFAULT NULL::text', 'void'),

@@ -7,7 +7,8 @@ select tables_are(
 select tables_are(
   'integrations_private',
   array[
-    'tenant_keys', 'key_encryption_keys', 'audit_log', 'audit_log_default', 'refresh_leases'
+    'tenant_keys', 'key_encryption_keys', 'audit_log', 'audit_log_default', 'read_leases',
+    'refresh_leases'
   ]);
 select views_are('integrations', array['instance_overview', 'audit_trail', 'key_overview']);
 select views_are('integrations_private', array[]::name[]);
@@ -35,18 +36,22 @@ select functions_are(
   array[
     'add_tenant_key', 'claim_refresh', 'complete_refresh', 'create_instance',
     'create_tenant_key', 'current_tenant', 'delete_instance', 'destroy_key', 'discard_draft',
-    'fail_refresh', 'get_credentials', 'list_refresh_due', 'put_credentials',
-    'record_connection', 'reencrypt_batch', 'register_definition', 'rename_instance',
-    'retire_key', 'revoke_credentials', 'rewrap_keys', 'set_definition_status',
-    'set_instance_status', 'set_tenant', 'unlock', 'unlock_key', 'update_config', 'wrapped_keys'
+    'doctor', 'fail_refresh', 'get_credentials', 'list_refresh_due', 'maintain_audit',
+    'open_read_lease', 'put_credentials', 'read_with_lease', 'record_connection',
+    'reencrypt_batch', 'register_definition', 'rename_instance', 'retire_key',
+    'revoke_credentials', 'rewrap_keys', 'set_definition_status', 'set_instance_status',
+    'set_tenant', 'unlock', 'unlock_key', 'update_config', 'wrapped_keys'
   ]);
 select functions_are(
   'integrations_private',
   array[
-    'add_to_keyring', 'check_config', 'check_kek', 'check_name', 'credentials_expire_at',
-    'credentials_subkey', 'data_key_check_value', 'decrypt_bytes', 'decrypt_text',
-    'encrypt_bytes', 'encrypt_text', 'hmac', 'instance_may_move', 'kek_check_value',
-    'list_keys', 'lock_active_key', 'lock_instance', 'lock_refresh_lease', 'move_instance',
+    'add_audit_partition', 'add_to_keyring', 'bound_audit_default', 'check_config',
+    'check_kek', 'check_name', 'credentials_expire_at', 'credentials_subkey',
+    'data_key_check_value', 'decrypt_bytes', 'decrypt_text', 'drop_audit_partition',
+    'encrypt_bytes', 'encrypt_text', 'examine_connections', 'examine_data', 'examine_objects',
+    'examine_roles', 'examine_settings', 'hmac', 'instance_may_move', 'kek_check_value',
+    'list_audit_gaps', 'list_audit_partitions', 'list_keys', 'lock_active_key',
+    'lock_audit_log', 'lock_instance', 'lock_refresh_lease', 'month_of', 'move_instance',
     'open_credentials', 'opened_key', 'parse_credentials', 'quarantine_reason', 'random_bytes',
     'register_kek', 'require_tenant', 'require_usable', 'seal_credentials', 'stamp_last_used',
     'store_tenant_key', 'tg_audit_log__append_only', 'tg_integration_definitions__immutable',

@@ -1,4 +1,4 @@
--- Everything belongs to the owner, and list_keys alone to the keymaster.
+-- Everything belongs to the owner, and to the keymaster what works across tenants.
 begin;
 select * from no_plan();
 
@@ -39,7 +39,9 @@ select results_eq(
   $$,
   $$
     values ('integrations.destroy_key(uuid,text)', 'integrations_keymaster'),
+           ('integrations.doctor()', 'integrations_keymaster'),
            ('integrations.list_refresh_due(integer)', 'integrations_keymaster'),
+           ('integrations.maintain_audit(interval)', 'integrations_keymaster'),
            ('integrations.retire_key(uuid)', 'integrations_keymaster'),
            ('integrations.rewrap_keys(text,bytea,text,bytea,integer)', 'integrations_keymaster'),
            ('integrations_private.list_keys()', 'integrations_keymaster')

@@ -188,6 +188,14 @@ class Client:
     def get_credentials(self, instance_id: UUID | None) -> Mapping[str, Any]:
         return self.call("get_credentials", instance_id=instance_id)  # type: ignore[no-any-return]
 
+    def open_read_lease(self, instance_id: UUID | None, reason: str | None) -> UUID:
+        return self.call(  # type: ignore[no-any-return]
+            "open_read_lease", instance_id=instance_id, reason=reason
+        )
+
+    def read_with_lease(self, lease: UUID | None) -> Mapping[str, Any]:
+        return self.call("read_with_lease", lease=lease)  # type: ignore[no-any-return]
+
     def revoke_credentials(self, instance_id: UUID | None) -> None:
         self.call("revoke_credentials", instance_id=instance_id)
 

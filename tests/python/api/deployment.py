@@ -129,3 +129,6 @@ def smoke(admin: Client, svc: Client) -> None:
         instance_id = svc.create_instance(definition, "Books")
         svc.put_credentials(instance_id, '{"token": "t"}')
         assert svc.get_credentials(instance_id) == {"token": "t"}
+    assert admin.rows("select * from integrations.maintain_audit()")
+    failed = admin.rows("select check_name from integrations.doctor() where status = 'fail'")
+    assert set(failed) <= {("public_create",)}  # which is as a test may have made its database

@@ -76,10 +76,12 @@ def projects(draw: st.DrawFn) -> Generated:
     tags: list[str] = []
     known: list[str] = []  # what a change may require
     shapes = draw(st.permutations(list(SHAPES)))
-    for number, label in enumerate(shapes):
-        name = draw(_NAMES).replace("$N", str(number))
+    names = [draw(_NAMES).replace("$N", str(number)) for number in range(len(shapes))]
+    for number, (name, label) in enumerate(zip(names, shapes, strict=True)):
         some = draw(st.lists(st.sampled_from(known), unique=True, max_size=3)) if known else []
-        some += draw(st.sampled_from([[], [], ["!nosuch"], ["!other:nosuch", "!no@such"]]))
+        # Sqitch refuses a conflict with a change of this project that is not in the plan at all.
+        later = f"!{draw(st.sampled_from(names[number + 1 :] or ['other:more@no']))}"
+        some += draw(st.sampled_from([[], [], [later], ["!other:nosuch", later]]))
         some += draw(st.sampled_from([[], [], ["other:base"], ["other:more", "other:@o1"]]))
         plan.add(f"{name} [{' '.join(some)}]" if some else name)
         files |= _scripts(SHAPES[label], name, number)
@@ -123,8 +125,9 @@ def projects(draw: st.DrawFn) -> Generated:
 
 def _scripts(shape: Shape, name: str, number: int) -> dict[str, str]:
     scripts = {"deploy": shape.deploy, "revert": shape.revert, "verify": shape.verify}
+    root = "../" * (name.count("/") + 1)
     return {
-        f"{kind}/{name}.sql": text.replace("$N", str(number))
+        f"{kind}/{name}.sql": text.replace("$N", str(number)).replace("$ROOT", root)
         for kind, text in scripts.items()
         if text is not None
     } | dict(shape.files)

@@ -1,7 +1,7 @@
 r"""Changes of every shape that real Sqitch projects have.
 
-``$N`` stands for a number of its own. All names of objects end with it, so that any set of shapes
-makes a project, in any order.
+``$N`` stands for a number of its own, ``$ROOT`` for the way to the project's folder. The names of
+all objects hold the number, so that any set of shapes makes a project, in any order.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ SHAPES: Mapping[str, Shape] = {
         "select 1 / (count(*) = 3)::int from c$N;",
     ),
     "include": Shape(
-        "begin;\n\\ir ../shared/one.sql\n\\i shared/two.sql\n"
+        "begin;\n\\ir $ROOTshared/one.sql\n\\i shared/two.sql\n"
         "create table inc$N as select one();\ncommit;",
         "drop table inc$N;",
         "select one from inc$N;",

@@ -1,0 +1,10 @@
+-- Revert integrations:policies/read_leases from pg
+
+begin;
+set local search_path = pg_catalog, pg_temp;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop policy tenant_all on integrations_private.read_leases;
+
+commit;

@@ -1,0 +1,89 @@
+"""The world of attackers and honest callers, for tests/python/api and tests/abuse."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from integrations_db.testing import databases
+from integrations_db.testing.servers import Server
+
+from .client import Client
+from .cluster import Cluster
+from .server_log import Log
+from .world import ROLES, STRANGER, World, connect
+
+
+@pytest.fixture(scope="session")
+def shared_database(server: Server, template: str) -> Iterator[str]:
+    """A clone for all these tests of one worker; they keep apart by their tenants."""
+    with databases.clone(server.dsn, template) as conninfo:
+        yield conninfo
+
+
+@pytest.fixture(scope="session")
+def shared_logins(
+    shared_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """A login of each role, and one that is a member of an empty role only."""
+    folder = tmp_path_factory.mktemp("logins")
+    with ExitStack() as stack:
+        nobody = databases.new_name("nobody")
+        superuser = stack.enter_context(connect(shared_database))
+        superuser.execute(sql.SQL("create role {}").format(sql.Identifier(nobody)))
+        stack.callback(superuser.execute, sql.SQL("drop role {}").format(sql.Identifier(nobody)))
+        logins = {}
+        for name, role in [*((role, role) for role in ROLES), (STRANGER, nobody)]:
+            logins[name] = databases.create_login(role, shared_database, folder)
+            user = str(conninfo_to_dict(logins[name])["user"])
+            stack.callback(databases.drop_login, user, shared_database)
+        yield logins
+
+
+@pytest.fixture(scope="session")
+def shared_definition(shared_logins: dict[str, str]) -> UUID:
+    """A published definition."""
+    with psycopg.connect(shared_logins["integrations_admin"], autocommit=True) as conn:
+        admin = Client(conn)
+        definition = admin.register_definition("Salesforce", "oauth2", "59.0.0")
+        admin.set_definition_status(definition, "published")
+        return definition
+
+
+@pytest.fixture(scope="session")
+def shared_kek() -> tuple[str, bytes]:
+    """The name and the bytes of a KEK."""
+    return "kek-2026", secrets.token_bytes(32)
+
+
+@pytest.fixture
+def world(
+    shared_database: str,
+    shared_logins: dict[str, str],
+    shared_definition: UUID,
+    shared_kek: tuple[str, bytes],
+) -> Iterator[World]:
+    """The shared database with fresh connections, which are closed afterwards."""
+    with ExitStack() as stack:
+        yield World(shared_database, shared_logins, shared_definition, *shared_kek, stack)
+
+
+@pytest.fixture
+def log(server: Server, world: World) -> Log:
+    """The server's log from here on."""
+    return Log(server, world.superuser).from_here()
+
+
+@pytest.fixture
+def bare(cluster: Server, tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster of its own."""
+    with ExitStack() as stack:
+        yield Cluster(cluster, tmp_path, stack)

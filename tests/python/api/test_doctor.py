@@ -1,0 +1,452 @@
+"""Every hazard that doctor() names is noticed, and a clean deployment has none.
+
+What is broken is broken in a transaction that is rolled back, roles and settings of the cluster
+included; so the others' logins, which come and go meanwhile, are seen, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from integrations_db.testing.servers import Server
+
+from .client import Client
+from .deployment import deploy
+from .world import World, connect
+
+Report = dict[str, tuple[str, str]]
+
+
+def examine(client: Client) -> Report:
+    """Gives status and detail of each check."""
+    rows = client.rows("select check_name, status, detail from integrations.doctor()")
+    report = {name: (status, detail) for name, status, detail in rows}
+    assert len(report) == len(rows), "a check is told twice"
+    assert {status for status, _ in report.values()} <= {"ok", "warn", "fail"}
+    assert all(detail.endswith(".") for _, detail in report.values())
+    return report
+
+
+def user(conninfo: str) -> str:
+    return str(conninfo_to_dict(conninfo)["user"])
+
+
+def after(world: World, *statements: str) -> Report:
+    """Gives what an administrator is told after these, which are taken back."""
+    names = {
+        "db": conninfo_to_dict(world.dsn)["dbname"],
+        "svc": user(world.logins["svc_integration"]),
+        "admin": user(world.logins["integrations_admin"]),
+        "tenant": user(world.logins["integrations_tenant"]),
+        "stranger": user(world.logins["stranger"]),
+    }
+    with world.superuser.conn.transaction(force_rollback=True):
+        for statement in statements:
+            world.superuser.run(statement.format(**names))
+        world.superuser.run("set local role integrations_admin")
+        return examine(world.superuser)
+
+
+SETTINGS: list[tuple[str, str, list[str]]] = [
+    ("log_statement", "fail", ["set local log_statement = 'all'"]),
+    ("log_statement", "fail", ["alter database {db} set log_statement = 'ALL'"]),
+    ("log_statement", "fail", ["alter role {svc} set log_statement = 'mod'"]),
+    ("log_statement", "fail", ["alter role all set log_statement = 'all'"]),
+    ("log_statement", "fail", ["alter role {admin} in database {db} set log_statement = 'all'"]),
+    ("log_min_duration_statement", "fail", ["set local log_min_duration_statement = 0"]),
+    (
+        "log_min_duration_statement",
+        "fail",
+        ["alter role {svc} set log_min_duration_statement = '250ms'"],
+    ),
+    ("log_min_duration_sample", "fail", ["alter role {svc} set log_min_duration_sample = '1s'"]),
+    (
+        "log_transaction_sample_rate",
+        "fail",
+        ["alter role {svc} set log_transaction_sample_rate = 0.01"],
+    ),
+    (
+        "log_parameter_max_length_on_error",
+        "fail",
+        ["alter role {svc} set log_parameter_max_length_on_error = -1"],
+    ),
+    (
+        "log_parameter_max_length_on_error",
+        "fail",
+        ["set local log_parameter_max_length_on_error = '1kB'"],
+    ),
+    ("debug_print", "fail", ["alter role {svc} set debug_print_plan = on"]),
+    ("debug_print", "fail", ["alter database {db} set debug_print_parse = on"]),
+    ("debug_print", "fail", ["alter role {admin} set debug_print_rewritten = on"]),
+    (
+        "auto_explain.log_verbose",
+        "warn",
+        [
+            "alter role {svc} set auto_explain.log_min_duration = '1s'",
+            "alter role {svc} set auto_explain.log_verbose = on",
+        ],
+    ),
+    (
+        "auto_explain.log_verbose",
+        "warn",
+        [
+            "set local auto_explain.log_min_duration = 0",
+            "alter role {svc} set auto_explain.log_nested_statements = on",
+        ],
+    ),
+    ("pgaudit.log_parameter", "fail", ["alter role {svc} set pgaudit.log_parameter = on"]),
+    ("synchronous_commit", "warn", ["alter role {svc} set synchronous_commit = off"]),
+]
+
+
+@pytest.mark.parametrize(("check", "status", "statements"), SETTINGS)
+def test_a_setting_that_prints_secrets(
+    world: World, check: str, status: str, statements: list[str]
+) -> None:
+    found, detail = after(world, *statements)[check]
+    assert found == status, detail
+    assert (
+        "this session" in detail
+        or user(world.logins["svc_integration"]) in detail
+        or (user(world.logins["integrations_admin"]) in detail)
+    )
+
+
+@pytest.mark.parametrize("where", ["set local", "alter role {svc} set", "alter database {db} set"])
+def test_parameters_of_auto_explain(world: World, where: str) -> None:
+    report = after(world, f"{where} auto_explain.log_min_duration = 0")
+    new = world.superuser.conn.info.server_version >= 160000
+    assert report["auto_explain.log_parameter_max_length"][0] == ("fail" if new else "ok")
+    report = after(
+        world,
+        f"{where} auto_explain.log_min_duration = 0",
+        f"{where} auto_explain.log_parameter_max_length = 0",
+    )
+    assert report["auto_explain.log_parameter_max_length"][0] == "ok"
+
+
+def test_parameters_of_auto_explain_when_it_is_loaded(world: World) -> None:
+    client = world.log_in(world.dsn)
+    client.run("load 'auto_explain'")
+    client.run("set auto_explain.log_min_duration = 0")
+    new = client.conn.info.server_version >= 160000
+    check = "auto_explain.log_parameter_max_length"
+    assert examine(client)[check][0] == ("fail" if new else "ok")
+    client.run("set auto_explain.log_min_duration = -1")
+    assert examine(client)[check][0] == "ok"
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        # Statements may be logged where parameters are not.
+        ["alter role {svc} set log_statement = 'all'",
+         "alter role {svc} set log_parameter_max_length = 0"],
+        ["alter database {db} set log_statement = 'all'",
+         "alter database {db} set log_parameter_max_length = '0kB'",
+         "set local log_parameter_max_length = 0"],
+        # A role's setting counts more than the database's, and one for both counts most.
+        ["alter database {db} set log_statement = 'all'",
+         "alter role {svc} set log_statement = 'none'",
+         "alter role svc_integration set log_statement = 'none'",
+         "alter role {admin} set log_statement = 'ddl'"],
+        ["alter role {svc} set log_statement = 'all'",
+         "alter role {svc} in database {db} set log_statement = 'none'"],
+        # Nor does it fall over what is no value.
+        ["alter role {svc} set auto_explain.log_verbose = 'nonsense'",
+         "alter role {svc} set auto_explain.log_min_duration = 'nonsense'"],
+        # Whoever passes no secret may log what he likes.
+        ["alter role {tenant} set log_statement = 'all'"],
+        ["alter role {stranger} set log_statement = 'all'"],
+    ],
+)  # fmt: skip
+def test_a_setting_that_prints_none(world: World, statements: list[str]) -> None:
+    status, detail = after(world, *statements)["log_statement"]
+    # Logins of other tests get the database's setting, but not in this database.
+    assert user(world.logins["svc_integration"]) not in detail
+    assert "this session" not in detail
+    assert status == "ok" or "alter database" in statements[0]
+
+
+BROKEN: list[tuple[str, str, str, list[str]]] = [
+    ("package_roles", "fail", "integrations_tenant", ["alter role integrations_tenant createdb"]),
+    ("package_roles", "fail", "svc_integration", ["alter role svc_integration bypassrls"]),
+    ("bypass_row_security", "fail", "{svc}", ["alter role {svc} bypassrls"]),
+    ("bypass_row_security", "fail", "{tenant}", ["alter role {tenant} superuser"]),
+    ("owner_members", "warn", "{stranger}", ["grant integrations_owner to {stranger}"]),
+    ("owner_members", "warn", "{stranger}", ["grant integrations_keymaster to {stranger}"]),
+    (
+        "owner_members",
+        "warn",
+        "{stranger}",
+        ["create role between_them", "grant integrations_owner to between_them",
+         "grant between_them to {stranger}"],
+    ),
+    ("service_and_auditor", "fail", "{svc}", ["grant integrations_auditor to {svc}"]),
+    ("role_admins", "warn", "{svc}", ["grant svc_integration to {svc} with admin option"]),
+    ("public_create", "fail", "database {db}", ["grant create on database {db} to public"]),
+    ("public_create", "fail", "schema public", ["grant create on schema public to public"]),
+    ("logical_backup", "warn", "{stranger}", ["grant pg_read_all_data to {stranger}"]),
+    ("logical_backup", "warn", "{stranger}", ["grant integrations_owner to {stranger}"]),
+    (
+        "definer_functions",
+        "fail",
+        "integrations.get_credentials(uuid)",
+        ["alter function integrations.get_credentials(uuid) reset row_security"],
+    ),
+    (
+        "definer_functions",
+        "fail",
+        "integrations.unlock(text,bytea)",
+        ["alter function integrations.unlock(text, bytea) owner to {stranger}"],
+    ),
+    (
+        "search_path",
+        "fail",
+        "integrations_private.parse_credentials(text)",
+        ["alter function integrations_private.parse_credentials(text) reset search_path"],
+    ),
+    (
+        "public_functions",
+        "fail",
+        "integrations.unlock(text,bytea)",
+        ["grant execute on function integrations.unlock(text, bytea) to public"],
+    ),
+    (
+        "row_security",
+        "fail",
+        "integrations_private.tenant_keys",
+        ["alter table integrations_private.tenant_keys no force row level security"],
+    ),
+    (
+        "row_security",
+        "fail",
+        "integrations_private.audit_log_default",
+        ["alter table integrations_private.audit_log_default disable row level security"],
+    ),
+    (
+        "row_security",
+        "fail",
+        "integrations.instance_overview",
+        ["alter view integrations.instance_overview set (security_invoker = false)"],
+    ),
+    (
+        "append_only",
+        "fail",
+        "integrations_private.audit_log_default",
+        ["alter table integrations_private.audit_log_default disable trigger _110_no_truncate"],
+    ),
+    (
+        "append_only",
+        "fail",
+        "integrations_private.audit_log",
+        ["alter table integrations_private.audit_log enable trigger _100_append_only"],
+    ),
+    (
+        "triggers",
+        "fail",
+        "integrations.integration_definitions._100_immutable",
+        ["alter table integrations.integration_definitions disable trigger _100_immutable"],
+    ),
+    (
+        "credentials_readers",
+        "fail",
+        "integrations_tenant",
+        ["grant select (credentials) on integrations.integration_instances to integrations_tenant"],
+    ),
+    (
+        "credentials_readers",
+        "fail",
+        "PUBLIC",
+        ["grant select on integrations.integration_instances to public"],
+    ),
+    ("pgcrypto_schema", "fail", "PUBLIC", ["grant create on schema pgcrypto to public"]),
+    (
+        "default_privileges",
+        "fail",
+        "integrations_owner",
+        ["alter default privileges for role integrations_owner grant select on tables to public"],
+    ),
+    (
+        "keys_never_rotated",
+        "warn",
+        "active data keys",
+        ["update integrations_private.tenant_keys set created_at = now() - interval '366 days'"],
+    ),
+    (
+        "keks_never_rotated",
+        "warn",
+        "kek-2026",
+        [
+            "update integrations_private.key_encryption_keys"
+            " set created_at = now() - interval '366 days'"
+        ],
+    ),
+    (
+        "quarantine",
+        "warn",
+        " instances",
+        [
+            "update integrations_private.tenant_keys set state = 'decrypt_only'",
+            "update integrations.integration_instances set status = 'error'"
+            " where credentials is not null",
+        ],
+    ),
+    (
+        "tenant_setting",
+        "fail",
+        "database {db}",
+        ["alter database {db} set integrations.tenant_id = 'a'"],
+    ),
+    (
+        "tenant_setting",
+        "fail",
+        "{svc}",
+        ["alter role {svc} set integrations.keyring = 'a'"],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("check", "status", "found", "statements"), BROKEN)
+def test_what_somebody_has_broken(
+    world: World, check: str, status: str, found: str, statements: list[str]
+) -> None:
+    world.new_stored()
+    found = found.format(
+        db=conninfo_to_dict(world.dsn)["dbname"],
+        svc=user(world.logins["svc_integration"]),
+        tenant=user(world.logins["integrations_tenant"]),
+        stranger=user(world.logins["stranger"]),
+    )
+    assert found not in after(world)[check][1].partition("Found:")[2]
+    told, detail = after(world, *statements)[check]
+    assert told == status, detail
+    assert found in detail.partition("Found:")[2]
+
+
+def test_createrole_is_a_way_in_before_16(world: World) -> None:
+    status, detail = after(world, "alter role {stranger} createrole")["createrole"]
+    old = world.superuser.conn.info.server_version < 160000
+    assert (user(world.logins["stranger"]) in detail) == old
+    assert status == "warn" or not old
+
+
+def test_the_maker_of_a_role_is_no_member_of_it_since_16(world: World) -> None:
+    if world.superuser.conn.info.server_version < 160000:
+        grant = "grant {} to {{stranger}}"
+    else:
+        grant = "grant {} to {{stranger}} with admin true, inherit false, set false"
+    statements = [grant.format(role) for role in ("svc_integration", "integrations_auditor")]
+    stranger = user(world.logins["stranger"])
+    report = after(world, *statements, "alter role {stranger} set log_statement = 'all'")
+    old = world.superuser.conn.info.server_version < 160000
+    assert (stranger in report["service_and_auditor"][1]) == old
+    assert (stranger in report["log_statement"][1]) == old
+    assert (stranger in report["role_admins"][1]) != old
+
+
+def test_temporary_tables_of_everybody(world: World) -> None:
+    assert after(world)["public_temp"][0] == "warn"
+    assert after(world, "revoke temporary on database {db} from public")["public_temp"][0] == "ok"
+
+
+def test_months_without_a_partition(world: World) -> None:
+    world.new_stored()
+    report = after(world)
+    assert report["audit_partitions"][0] == "warn"
+    assert report["audit_default_partition"][0] == "warn"
+    report = after(world, "select count(*) from integrations.maintain_audit()")
+    assert report["audit_partitions"][0] == "ok"
+    assert report["audit_default_partition"][0] == "ok"
+
+
+def test_a_tenant_that_outlives_its_transaction(world: World) -> None:
+    admin = world.admin
+    with admin.conn.transaction():
+        admin.set_tenant(world.new_tenant())
+        admin.run("select pg_sleep(0.001)")
+        assert examine(admin)["tenant_setting"][0] == "ok"
+    assert examine(admin)["tenant_setting"][0] == "ok"
+    for name, found in (("tenant_id", "this session"), ("keyring", "this session, keys")):
+        admin.run(f"set integrations.{name} = '6b1d3a52-7a86-4f0e-9d0c-2f5f7f1b8a11'")
+        status, detail = examine(admin)["tenant_setting"]
+        assert status == "fail" and found in detail
+        admin.run(f"reset integrations.{name}")
+
+
+@pytest.mark.parametrize(
+    ("ssl", "addresses", "privileged", "status"),
+    [
+        (False, "*", False, "fail"),
+        (False, "localhost, 10.0.0.1", False, "fail"),
+        (False, "0.0.0.0,::1", True, "fail"),
+        (True, "*", False, "warn"),
+        (False, "", False, "ok"),
+        (False, "localhost, 127.0.0.1,::1", False, "ok"),
+        (True, "localhost", False, "ok"),
+    ],
+)
+def test_tls(world: World, ssl: bool, addresses: str, privileged: bool, status: str) -> None:
+    """What only the start of a server can set is passed to the function that doctor calls."""
+    query = "select status, detail from integrations_private.examine_connections(%s, %s)"
+    with world.superuser.conn.transaction(force_rollback=True):
+        world.superuser.run("set local role integrations_keymaster")
+        [(found, detail)] = world.superuser.rows(query, ssl, addresses)
+    assert found == status
+    assert ("cannot be seen by this role" in detail) == (status == "warn")
+
+
+def test_tls_as_far_as_it_may_look(world: World) -> None:
+    query = "select status, detail from integrations_private.examine_connections(true, '*')"
+    plain = world.superuser.value(
+        "select count(*) from pg_hba_file_rules where type = 'host' and auth_method <> 'reject'"
+        " and address not in ('127.0.0.1', '::1', 'localhost', 'samehost')"
+    )
+    with world.superuser.conn.transaction(force_rollback=True):
+        world.superuser.run("grant select on pg_hba_file_rules to integrations_keymaster")
+        world.superuser.run(
+            "grant execute on function pg_hba_file_rules() to integrations_keymaster"
+        )
+        world.superuser.run("set local role integrations_keymaster")
+        [(status, detail)] = world.superuser.rows(query)
+    assert status == ("warn" if plain else "ok")
+    assert "cannot be seen" not in detail
+
+
+def test_a_clean_deployment(cluster: Server) -> None:
+    with connect(cluster.dsn) as conn:
+        deploy(conn, verified=False)
+        dba = Client(conn)
+        [(name,)] = dba.rows("select current_database()")
+        conn.execute(
+            psycopg.sql.SQL("revoke temporary on database {} from public").format(
+                psycopg.sql.Identifier(name)
+            )
+        )
+        dba.run("create role connector_service login in role svc_integration")
+        dba.run("create role operator login in role integrations_admin")
+        dba.run("create role web_application login in role integrations_tenant")
+        for role in ("connector_service", "operator", "svc_integration"):
+            dba.run(f"alter role {role} set synchronous_commit = on")
+        dba.run("set synchronous_commit = on")
+        dba.run("set role operator")
+        dba.run("select * from integrations.maintain_audit()")
+        report = examine(dba)
+    assert {name: told for name, told in report.items() if told[0] != "ok"} == {}
+    assert len(report) >= 35
+
+
+def test_it_changes_nothing(world: World) -> None:
+    with world.admin.conn.transaction():
+        world.admin.run("set transaction read only")
+        assert examine(world.admin)
+
+
+def test_nobody_else_may_ask(world: World, login: Callable[[str, str], str]) -> None:
+    for client in (world.svc, world.tenant, world.auditor):
+        with world.refused("42501"):
+            examine(client)

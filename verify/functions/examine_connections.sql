@@ -1,0 +1,44 @@
+-- Verify integrations:functions/examine_connections on pg
+
+begin;
+set local search_path = pg_catalog, pg_temp;
+set local quote_all_identifiers = off;
+
+do $verify$
+begin
+  if (
+    select not p.prosecdef
+           and pg_catalog.pg_get_function_arguments(p.oid) = 'ssl boolean, listen_addresses text'
+           and pg_catalog.pg_get_function_result(p.oid)
+               = 'TABLE(check_name text, '
+               || 'status text, '
+               || 'detail text)'
+           and p.provolatile = 's'
+           and p.proowner = pg_catalog.to_regrole('integrations_owner')
+           and p.proconfig = array[
+             'search_path=pg_catalog, pg_temp'
+           ]
+           and pg_catalog.obj_description(p.oid, 'pg_proc') is not null
+      from pg_catalog.pg_proc as p
+     where p.oid = pg_catalog.to_regprocedure(
+             'integrations_private.examine_connections(boolean, text)')
+  ) is not true then
+    raise exception 'verify functions/examine_connections: missing, or differs in its definition';
+  end if;
+
+  -- Exactly these may call it: nobody by PUBLIC, by a default privilege or by a later grant.
+  if (
+    select pg_catalog.array_agg(r.role order by r.role)
+      from pg_catalog.pg_proc as p
+           cross join lateral pg_catalog.aclexplode(
+             coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) as a
+           cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
+     where p.oid = pg_catalog.to_regprocedure(
+             'integrations_private.examine_connections(boolean, text)')
+  ) is distinct from array['integrations_keymaster', 'integrations_owner'] then
+    raise exception 'verify functions/examine_connections: the privileges differ';
+  end if;
+end
+$verify$;
+
+rollback;
