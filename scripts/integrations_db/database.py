@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import sql
@@ -21,11 +22,11 @@ from integrations_db.script import Script, shown
 from integrations_db.server import without_variables
 
 __all__ = [
-    "FRESH",
     "connect",
     "describe",
     "explain",
     "fresh",
+    "freshen",
     "gone",
     "place",
     "plain",
@@ -48,7 +49,37 @@ _WATCH = (
     " WHERE pg_catalog.current_setting('client_connection_check_interval', true) = '0'"
     " AND pg_catalog.version() LIKE '%linux%'; SET idle_session_timeout = 0"
 )
-FRESH = f"{_FRESH}; {_WATCH}"
+# What ALTER DATABASE and ALTER ROLE ... SET have stored for sessions like this one; the more special
+# wins, as at the start of a session. A stored role could not write the record of what it is for.
+_STORED = """
+    select distinct on (e.name) e.name, e.value
+      from (select pg_catalog.split_part(u.entry, '=', 1) as name,
+                   pg_catalog.substr(u.entry, pg_catalog.strpos(u.entry, '=') + 1) as value,
+                   d.setrole <> 0 as of_role, d.setdatabase <> 0 as of_database
+              from pg_catalog.pg_db_role_setting as d, pg_catalog.unnest(d.setconfig) as u(entry)
+             where d.setdatabase in (0, (select oid from pg_catalog.pg_database
+                                          where datname = pg_catalog.current_database()))
+               and d.setrole in (0, (select oid from pg_catalog.pg_roles
+                                      where rolname = session_user))) as e
+     where e.name not in ('role', 'session_authorization')
+     order by e.name, e.of_role desc, e.of_database desc"""
+# Sqitch runs the next script in a new session, which begins with what the last one has stored. What
+# the client itself asked for is stronger.
+_ADOPT = """
+    select pg_catalog.set_config(s.name, s.value, false)
+      from ({wanted}) as s
+     where s.value is distinct from pg_catalog.current_setting(s.name, true)
+       and not exists (select from pg_catalog.pg_settings as g
+                        where g.name = s.name and g.source = 'client')"""
+# A setting that is no longer stored falls back to what PostgreSQL has for it.
+_DROPPED = """
+    {stored} union all
+    select n.name, coalesce((select boot_val from pg_catalog.pg_settings as g
+                              where g.name = n.name), '')
+      from pg_catalog.unnest({names}::pg_catalog.text[]) as n(name)
+     where n.name not in (select name from ({stored}) as still)"""
+# The names of the settings that were stored when the session began.
+_at_start: WeakKeyDictionary[Connection, list[str]] = WeakKeyDictionary()
 
 
 def connect(
@@ -90,6 +121,7 @@ def connect(
         raise Failure(_unreachable(error, given)) from None
     try:
         conn.execute(_WATCH.encode())
+        _at_start[conn] = [name for name, _ in conn.execute(_STORED.encode()).fetchall()]
     except psycopg.OperationalError as error:
         raise Failure(
             f"the connection to the server was lost: {plain(explain(error), given)}\n"
@@ -119,9 +151,21 @@ def plain(text: str, given: dict[str, Any]) -> str:
     return re.sub(r"(?<=password=)\S+", "***", text)
 
 
+def freshen(conn: Connection) -> str:
+    """Returns the statements that give a session the state in which a new one would begin.
+
+    Advisory locks stay. Settings are those that are stored for the database and the role by now.
+    """
+    wanted: sql.Composable = sql.SQL(_STORED)
+    if names := _at_start.get(conn):
+        wanted = sql.SQL(_DROPPED).format(stored=wanted, names=sql.Literal(names))
+    adopt = sql.SQL(_ADOPT).format(wanted=wanted).as_string(conn)
+    return f"{_FRESH}; {adopt}; {_WATCH}"
+
+
 def fresh(conn: Connection) -> None:
-    """Gives the session back the state it began with; the advisory lock stays."""
-    conn.execute(FRESH.encode())
+    """Gives a session the state in which a new one would begin; advisory locks stay."""
+    conn.execute(freshen(conn).encode())
 
 
 def gone(conn: Connection) -> bool:
