@@ -49,7 +49,7 @@ _WATCH = (
     " WHERE pg_catalog.current_setting('client_connection_check_interval', true) = '0'"
     " AND pg_catalog.version() LIKE '%linux%'; SET idle_session_timeout = 0"
 )
-# What ALTER DATABASE and ALTER ROLE ... SET have stored for sessions like this one; the more special
+# What ALTER DATABASE and ALTER ROLE ... SET have stored for sessions like this one; the special one
 # wins, as at the start of a session. A stored role could not write the record of what it is for.
 _STORED = """
     select distinct on (e.name) e.name, e.value
@@ -73,7 +73,7 @@ _ADOPT = """
                         where g.name = s.name and g.source = 'client')"""
 # A setting that is no longer stored falls back to what PostgreSQL has for it.
 _DROPPED = """
-    {stored} union all
+    ({stored}) union all
     select n.name, coalesce((select boot_val from pg_catalog.pg_settings as g
                               where g.name = n.name), '')
       from pg_catalog.unnest({names}::pg_catalog.text[]) as n(name)
