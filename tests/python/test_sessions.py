@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from psycopg.conninfo import make_conninfo
-from small_project import Sql, rows, run, sqitch, table, write_project
-from test_registry import another_database
+from small_project import Sql, rows, run, sqitch, table, tables, write_project
+from test_registry import another_database, content
 
 pytestmark = pytest.mark.database
 
@@ -108,3 +108,25 @@ def test_the_settings_of_a_role_are_stronger_than_those_of_the_database(
     done = run(tmp_path, "deploy", empty_database)
     assert done.returncode == 0, done.stderr
     assert rows(empty_database, MARKS)[0] == ("app.after", "of the role")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("create table x ();\nlock table x;\n", id="lock"),
+        pytest.param(
+            "create temp table t on commit drop as select 1;\ncreate table x as table t;\n",
+            id="temporary",
+        ),
+    ],
+)
+def test_what_psql_would_refuse_outside_of_a_transaction_is_refused(
+    empty_database: str, tmp_path: Path, script: str
+) -> None:
+    write_project(tmp_path, {"a": table("a"), "x": Sql(script, revert="drop table x;\n")})
+    with another_database(empty_database, f"session_{secrets.token_hex(4)}") as theirs:
+        assert run(tmp_path, "deploy", empty_database).returncode == 1
+        stock = sqitch(tmp_path, theirs, "deploy", "--verify", "--mode", "change", "{target}")
+        assert stock.returncode != 0
+        assert content(empty_database) == content(theirs)
+        assert tables(empty_database) == tables(theirs)
