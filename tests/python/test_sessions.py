@@ -130,3 +130,35 @@ def test_what_psql_would_refuse_outside_of_a_transaction_is_refused(
         assert stock.returncode != 0
         assert content(empty_database) == content(theirs)
         assert tables(empty_database) == tables(theirs)
+
+
+DEFERRED = (
+    "create table p (id integer primary key, n integer unique deferrable);\n"
+    "create table c (id integer references p deferrable initially deferred);\n"
+    "insert into p values (1, 1);\n"
+)
+CHILD_FIRST = "begin;\ninsert into c values ({0});\ninsert into p values ({0}, {0});\n{1};\n"
+TWICE = (
+    "do $$ begin insert into p values (9, 1); raise 'not checked at once';\n"
+    "exception when unique_violation then null; end $$;\n"
+)
+
+
+@pytest.mark.parametrize("mode", ["change", "all"])
+def test_constraints_are_deferred_as_they_are_declared(
+    empty_database: str, tmp_path: Path, mode: str
+) -> None:
+    # Those of one script are checked at its end, and yet the next may defer them again.
+    verify = CHILD_FIRST.format(7, f"{TWICE}rollback")
+    write_project(
+        tmp_path,
+        {
+            "tables": Sql(f"begin;\n{DEFERRED}commit;\n", "drop table c, p;\n", verify),
+            "rows": Sql(CHILD_FIRST.format(2, f"{TWICE}commit"), verify=verify),
+            "more": Sql(CHILD_FIRST.format(3, "commit"), verify="table p;\n"),
+        },
+    )
+    done = run(tmp_path, "deploy", "--mode", mode, empty_database)
+    assert done.returncode == 0, done.stderr
+    assert rows(empty_database, "select id from c order by 1") == [(2,), (3,)]
+    assert run(tmp_path, "verify", empty_database).returncode == 0
