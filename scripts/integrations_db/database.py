@@ -51,8 +51,10 @@ _WATCH = (
 )
 # What ALTER DATABASE and ALTER ROLE ... SET have stored for sessions like this one; the special one
 # wins, as at the start of a session. A stored role could not write the record of what it is for.
+# The hash stands for a value that may be a secret, so that no statement of ours holds it.
 _STORED = """
-    select distinct on (e.name) e.name, e.value
+    select distinct on (e.name) e.name, e.value,
+           pg_catalog.hashtextextended(e.value, 0) as hash
       from (select pg_catalog.split_part(u.entry, '=', 1) as name,
                    pg_catalog.substr(u.entry, pg_catalog.strpos(u.entry, '=') + 1) as value,
                    d.setrole <> 0 as of_role, d.setdatabase <> 0 as of_database
@@ -63,23 +65,30 @@ _STORED = """
                                       where rolname = session_user))) as e
      where e.name not in ('role', 'session_authorization')
      order by e.name, e.of_role desc, e.of_database desc"""
-# Sqitch runs the next script in a new session, which begins with what the last one has stored. What
-# the client itself asked for is stronger.
+# Sqitch runs the next script in a new session, which begins with what the last one has stored.
+# What is no longer stored falls back to what PostgreSQL has for it. What the client itself asked
+# for is stronger than either, and what only the server may set for this role is left as it is.
 _ADOPT = """
-    select pg_catalog.set_config(s.name, s.value, false)
-      from ({wanted}) as s
-     where s.value is distinct from pg_catalog.current_setting(s.name, true)
-       and not exists (select from pg_catalog.pg_settings as g
-                        where g.name = s.name and g.source = 'client')"""
-# A setting that is no longer stored falls back to what PostgreSQL has for it.
-_DROPPED = """
-    ({stored}) union all
-    select n.name, coalesce((select boot_val from pg_catalog.pg_settings as g
-                              where g.name = n.name), '')
-      from pg_catalog.unnest({names}::pg_catalog.text[]) as n(name)
-     where n.name not in (select name from ({stored}) as still)"""
-# The names of the settings that were stored when the session began.
-_at_start: WeakKeyDictionary[Connection, list[str]] = WeakKeyDictionary()
+    with began as (
+        select * from rows from (pg_catalog.unnest({names}::pg_catalog.text[]),
+                                 pg_catalog.unnest({hashes}::pg_catalog.int8[])) as b(name, hash)),
+    stored as ({stored}),
+    wanted as (
+        select s.name, s.value from stored as s
+         where not exists (select from began as b where b.name = s.name and b.hash = s.hash)
+         union all
+        select b.name, coalesce((select boot_val from pg_catalog.pg_settings as g
+                                  where g.name = b.name), '')
+          from began as b where b.name not in (select name from stored))
+    select pg_catalog.set_config(w.name, w.value, false) from wanted as w
+     where not exists (
+        select from pg_catalog.pg_settings as g
+         where g.name = w.name
+           and (g.source = 'client' or g.context not in ('user', 'superuser')
+                or g.context = 'superuser'
+                   and pg_catalog.current_setting('is_superuser') = 'off'))"""
+# What was stored when the session began: names and hashes.
+_at_start: WeakKeyDictionary[Connection, tuple[list[str], list[int]]] = WeakKeyDictionary()
 
 
 def connect(
@@ -121,7 +130,8 @@ def connect(
         raise Failure(_unreachable(error, given)) from None
     try:
         conn.execute(_WATCH.encode())
-        _at_start[conn] = [name for name, _ in conn.execute(_STORED.encode()).fetchall()]
+        stored = conn.execute(_STORED.encode()).fetchall()
+        _at_start[conn] = ([name for name, _, _ in stored], [number for _, _, number in stored])
     except psycopg.OperationalError as error:
         raise Failure(
             f"the connection to the server was lost: {plain(explain(error), given)}\n"
@@ -156,11 +166,11 @@ def freshen(conn: Connection) -> str:
 
     Advisory locks stay. Settings are those that are stored for the database and the role by now.
     """
-    wanted: sql.Composable = sql.SQL(_STORED)
-    if names := _at_start.get(conn):
-        wanted = sql.SQL(_DROPPED).format(stored=wanted, names=sql.Literal(names))
-    adopt = sql.SQL(_ADOPT).format(wanted=wanted).as_string(conn)
-    return f"{_FRESH}; {adopt}; {_WATCH}"
+    names, hashes = _at_start.get(conn, ([], []))
+    adopt = sql.SQL(_ADOPT).format(
+        names=sql.Literal(names), hashes=sql.Literal(hashes), stored=sql.SQL(_STORED)
+    )
+    return f"{_FRESH}; {adopt.as_string(conn)}; {_WATCH}"
 
 
 def fresh(conn: Connection) -> None:

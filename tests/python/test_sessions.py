@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from small_project import Sql, rows, run, sqitch, table, tables, write_project
 from test_registry import another_database, content
 
@@ -108,6 +109,26 @@ def test_the_settings_of_a_role_are_stronger_than_those_of_the_database(
     done = run(tmp_path, "deploy", empty_database)
     assert done.returncode == 0, done.stderr
     assert rows(empty_database, MARKS)[0] == ("app.after", "of the role")
+
+
+def test_a_role_that_is_no_superuser_keeps_what_only_one_could_set(
+    empty_database: str, tmp_path: Path, login: Callable[[str, str], str]
+) -> None:
+    as_member = login("pg_monitor", empty_database)
+    name, database = (conninfo_to_dict(as_member)[key] for key in ("user", "dbname"))
+    with psycopg.connect(empty_database, autocommit=True) as conn:
+        for statement in (
+            f"alter role {name} set log_min_duration_statement = 60000",
+            f"grant create on database {database} to {name}",
+            f"grant create on schema public to {name}",
+        ):
+            conn.execute(statement.encode())
+    project = changes(("alter role current_user set search_path = app, public;\n", ""))
+    project["after"] = table("after")
+    write_project(tmp_path, project)
+    done = run(tmp_path, "deploy", as_member)
+    assert done.returncode == 0, done.stderr
+    assert rows(empty_database, MARKS)[0] == ("app.after", None)
 
 
 @pytest.mark.parametrize(
