@@ -18,7 +18,7 @@ from psycopg.pq import TransactionStatus
 
 from integrations_db import marker
 from integrations_db.aftermath import look_again
-from integrations_db.database import connect, gone, place
+from integrations_db.database import connect, fresh, gone, place
 from integrations_db.errors import Failure, Locked
 from integrations_db.lexer import Statement, split
 from integrations_db.marker import Action, Unfinished
@@ -170,6 +170,7 @@ def record(run: Run, change: Change, action: Action, statement: str) -> None:
     """
 
     def work() -> None:
+        fresh(run.conn)  # what the script has stored for later sessions
         with settled(run.conn):
             open_change(run, None)
             marker.clear(run.conn, run.project.registry, run.project.plan.project, change.id)

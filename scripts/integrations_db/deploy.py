@@ -508,7 +508,7 @@ def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> No
     try:
         if step.deploy:
             run_script(conn, step.deploy, run.lock_timeout)
-            clean(run, step.deploy, savepoint=step.verify is not None)
+            clean(run, step.deploy, step.verify)
         if step.verify:
             undone = (run_verify_inside(run, step.verify),)
     except ScriptFailed as failed:

@@ -20,7 +20,7 @@ from psycopg.pq import TransactionStatus
 
 from integrations_db import psql, registry
 from integrations_db.config import Committer, Target
-from integrations_db.database import FRESH, connect, explain, fresh, gone, place
+from integrations_db.database import connect, explain, fresh, freshen, gone, place
 from integrations_db.errors import Failure, Locked
 from integrations_db.lexer import Statement
 from integrations_db.project import Project
@@ -58,6 +58,11 @@ NOT_ATOMIC = (
     errors.ActiveSqlTransaction,
     errors.InvalidTransactionTermination,
     errors.UnsafeNewEnumValueUsage,
+)
+_DEFERRABLE = (
+    "select pg_catalog.format('%I.%I', n.nspname, c.conname), c.condeferred"
+    "  from pg_catalog.pg_constraint as c"
+    "  join pg_catalog.pg_namespace as n on n.oid = c.connamespace where c.condeferrable"
 )
 _LOCK_TIMEOUT = 5.0  # seconds, for scripts that say nothing of it
 
@@ -169,6 +174,28 @@ def run_script(conn: Connection, script: Script, lock_timeout: float | None) -> 
             raise ScriptFailed(place(script, statement, error), script.path, error) from None
 
 
+def _execute(conn: Connection, commands: list[str], declared: bool) -> None:
+    """Sends commands in one message.
+
+    Args:
+        conn: where.
+        commands: them.
+        declared: whether constraints are to be deferred again as they are declared. The end of a
+            script has checked them all, and SET CONSTRAINTS holds until the transaction ends.
+    """
+    if not declared:
+        conn.execute("; ".join(commands).encode())
+        return
+    cursor = conn.execute("; ".join([*commands, _DEFERRABLE]).encode())
+    while cursor.nextset():
+        pass
+    constraints = cursor.fetchall()
+    if any(deferred for _, deferred in constraints):
+        conn.execute("SET CONSTRAINTS ALL DEFERRED")
+        if names := [name for name, deferred in constraints if not deferred]:
+            conn.execute(f"SET CONSTRAINTS {', '.join(names)} IMMEDIATE".encode())
+
+
 def open_change(run: Run, script: Script | None, begin: str | None = "BEGIN") -> None:
     """Opens the transaction of a change: lock timeout, and the registry locked as Sqitch locks it.
 
@@ -185,19 +212,20 @@ def open_change(run: Run, script: Script | None, begin: str | None = "BEGIN") ->
     if script and not script.own_transaction:
         # psql would commit each of its statements, and so check deferred constraints at once.
         commands.append("SET CONSTRAINTS ALL IMMEDIATE")
+    declared = script is not None and script.own_transaction and begin is None
     try:
-        run.conn.execute("; ".join(commands).encode())
+        _execute(run.conn, commands, declared)
     except BUSY as error:
         raise ScriptFailed(f"the registry ({run.project.registry}.changes)", None, error) from None
 
 
-def clean(run: Run, script: Script, savepoint: bool = False) -> None:
+def clean(run: Run, script: Script, verify: Script | None = None) -> None:
     """Ends what a script leaves to its session: deferred constraints, role, settings, temp tables.
 
     Args:
         run: what is done.
         script: it.
-        savepoint: whether a verify script follows, whose doings will be taken back.
+        verify: the verify script that follows, whose doings will be taken back.
 
     Raises:
         ScriptFailed: a deferred constraint does not hold.
@@ -205,15 +233,15 @@ def clean(run: Run, script: Script, savepoint: bool = False) -> None:
     if run.conn.info.transaction_status != TransactionStatus.INTRANS:
         message = "the script ended the transaction that it ran in, so it could not be recorded"
         raise ScriptFailed(shown(script.path), script.path, None, message)
-    commands = ["SET CONSTRAINTS ALL IMMEDIATE", FRESH]
+    commands = ["SET CONSTRAINTS ALL IMMEDIATE", freshen(run.conn)]
     if "advisory" in script.source.lower():
         # Those of its session would have ended with it; the deployment lock is ours.
         commands.append(registry.release_others())
     commands.append(_limit(run.lock_timeout))
-    if savepoint:
+    if verify:
         commands.append(f"SAVEPOINT {VERIFY_SAVEPOINT}")
     try:
-        run.conn.execute("; ".join(commands).encode())
+        _execute(run.conn, commands, declared=verify is not None and verify.own_transaction)
     except psycopg.Error as error:
         raise ScriptFailed(shown(script.path), script.path, error) from None
 
