@@ -290,6 +290,8 @@ def _unfinished(
         pending = [change.id for change in plan.changes[start:end]]
         # Recording must not take the changes before it along; running again deploys them first.
         chosen = resume or (log_only and mark.change_id not in pending[1:])
+        # What the plan does not have any more cannot run again, nor be recorded.
+        chosen = chosen and mark.change_id in plan.positions
         if mark.running or not chosen or mark.action != "deploy":
             raise Failure(apart.unfinished(run, mark))
         run.marked.add(mark.change_id)
@@ -504,6 +506,10 @@ def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> No
     began = time.monotonic()
     run.listener.change("deploy", change.title)
     undone: tuple[str, ...] = ()
+    # Quoted for the session as it is now: a verify script may change its encoding.
+    record = registry.deployment(
+        conn, project.registry, project.plan, change, step.script_hash, step.requires, run.who
+    )
     open_change(run, step.deploy, begin)
     try:
         if step.deploy:
@@ -517,9 +523,6 @@ def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> No
         raise
     if change.id in run.marked:
         marker.clear(conn, project.registry, project.plan.project, change.id)
-    record = registry.deployment(
-        conn, project.registry, project.plan, change, step.script_hash, step.requires, run.who
-    )
     end_change(run, *undone, record, commit=commit)
     run.marked.discard(change.id)
     run.listener.done(change.title, time.monotonic() - began, step.remark)
@@ -539,15 +542,7 @@ def _deploy_apart(run: Run, step: _Step) -> None:
     try:
         apart.run_apart(run, change, script, "deploy")
         if step.verify:
-            run_verify(
-                run.conn,
-                run.target,
-                run.project,
-                step.verify,
-                run.listener,
-                variables=run.given,
-                lock_timeout=run.lock_timeout,
-            )
+            _verify_apart(run, change, step.verify)
         record = registry.deployment(
             run.conn,
             run.project.registry,
@@ -571,6 +566,39 @@ def _deploy_apart(run: Run, step: _Step) -> None:
     run.listener.done(change.title, time.monotonic() - began, step.remark)
 
 
+def _verify_apart(run: Run, change: Change, script: Script) -> None:
+    """Verifies a change that has taken effect and is not recorded yet.
+
+    Raises:
+        ScriptFailed: it does not pass.
+        Failure: psql, which it needs, is missing.
+    """
+    try:
+        apart.leave(run, change, "ran to its end, but was not verified")
+        run_verify(
+            run.conn,
+            run.target,
+            run.project,
+            script,
+            run.listener,
+            variables=run.given,
+            lock_timeout=run.lock_timeout,
+        )
+    except ScriptFailed:
+        raise
+    except psycopg.Error as error:
+        raise ScriptFailed(shown(script.path), script.path, error) from None
+    except BaseException as error:
+        told = (
+            f"{change.name} took effect and was not verified.\n"
+            f"{apart.choices(run.project, change.name, change.id, 'deploy')}"
+        )
+        if isinstance(error, Failure):
+            raise Failure(f"{error}\n{told}") from None
+        error.add_note(told)
+        raise
+
+
 def _not_verified(run: Run, step: _Step, failed: ScriptFailed) -> NoReturn:
     """Takes back, by its revert script, a change that is there but does not pass its verify script.
 
@@ -582,15 +610,14 @@ def _not_verified(run: Run, step: _Step, failed: ScriptFailed) -> NoReturn:
     if gone(run.conn):
         raise Failure(
             f"{text}and the connection is lost. What the script did, stays.\n"
-            f"{apart.choices(run.project.plan, change.name, 'deploy')}"
+            f"{apart.choices(run.project, change.name, change.id, 'deploy')}"
         )
-    apart.leave(run, change, "ran to its end, but was not verified")
     try:
         take_back(run, step.index)
     except Failure as again:
         raise Failure(
             f"{text}and its revert script failed to take it back: {again}\n"
-            f"{apart.choices(run.project.plan, change.name, 'deploy')}"
+            f"{apart.choices(run.project, change.name, change.id, 'deploy')}"
         ) from None
     raise Failure(
         f"{text}so its revert script has taken it back. {remedy(failed)}, then deploy again: it "

@@ -181,6 +181,8 @@ def open_change(run: Run, script: Script | None, begin: str | None = "BEGIN") ->
         ScriptFailed: others hold the registry.
     """
     commands = [begin] if begin else []
+    if script and script.own_transaction and not begin:
+        commands += _deferred(run.conn)
     commands += [_limit(run.lock_timeout), registry.lock_changes(run.conn, run.project.registry)]
     if script and not script.own_transaction:
         # psql would commit each of its statements, and so check deferred constraints at once.
@@ -189,6 +191,24 @@ def open_change(run: Run, script: Script | None, begin: str | None = "BEGIN") ->
         run.conn.execute("; ".join(commands).encode())
     except BUSY as error:
         raise ScriptFailed(f"the registry ({run.project.registry}.changes)", None, error) from None
+
+
+def _deferred(conn: Connection) -> list[str]:
+    """Returns what defers constraints again as at the beginning of a transaction, if any are.
+
+    ``clean`` makes all immediate for the rest of its transaction; SQL knows no way back but names.
+    """
+    row = conn.execute(
+        "select pg_catalog.string_agg(distinct pg_catalog.format('%I.%I', n.nspname, c.conname),"
+        "    ', ')"
+        " from pg_catalog.pg_constraint as c"
+        " join pg_catalog.pg_namespace as n on n.oid = c.connamespace"
+        " where c.condeferred and pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
+        # One that cannot be deferred may bear the same name, and would be refused.
+        " and not exists (select from pg_catalog.pg_constraint as o where o.conname = c.conname"
+        "   and o.connamespace = c.connamespace and not o.condeferrable)"
+    ).fetchone()
+    return [f"SET CONSTRAINTS {row[0]} DEFERRED"] if row and row[0] else []
 
 
 def clean(run: Run, script: Script, savepoint: bool = False) -> None:
@@ -224,7 +244,13 @@ def run_verify_inside(run: Run, script: Script) -> str:
     Returns:
         What takes back whatever it did, to be sent before the change is recorded.
     """
+    if script.own_transaction:
+        for command in _deferred(run.conn):
+            run.conn.execute(command.encode())
     run_script(run.conn, script, run.lock_timeout)
+    if run.conn.info.encoding != "utf-8":
+        # A message is read in the encoding that is in force before its first statement.
+        run.conn.execute("SET client_encoding = 'UTF8'")
     return (
         f"ROLLBACK TO SAVEPOINT {VERIFY_SAVEPOINT}; RELEASE SAVEPOINT {VERIFY_SAVEPOINT};"
         " DEALLOCATE ALL"
@@ -349,6 +375,8 @@ def run_verify(
         except ScriptFailed as failed:
             if not isinstance(failed.error, NOT_ATOMIC):
                 raise
+        except psycopg.Error as error:
+            raise ScriptFailed(shown(script.path), script.path, error) from None
     with closing(connect(target, listener.say)) as own:
         for statement in script.statements:
             try:
@@ -379,7 +407,10 @@ def _meaning(error: psycopg.Error) -> str | None:
     if isinstance(error, errors.InsufficientPrivilege):
         return "The role that deploys lacks this privilege."
     if isinstance(error, errors.ReadOnlySqlTransaction):
-        return "This server is read-only, perhaps a standby: deploy to the primary."
+        return (
+            "This server is read-only, perhaps a standby: deploy to the primary. Or "
+            "default_transaction_read_only is on for this role or database."
+        )
     if isinstance(error, errors.DiskFull):
         return "The server's disk is full; what was not committed takes up no room for long."
     return None
