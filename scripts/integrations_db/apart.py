@@ -18,7 +18,7 @@ from psycopg.pq import TransactionStatus
 
 from integrations_db import marker
 from integrations_db.aftermath import look_again
-from integrations_db.database import connect, gone, place
+from integrations_db.database import connect, explain, gone, place
 from integrations_db.errors import Failure, Locked
 from integrations_db.lexer import Statement, split
 from integrations_db.marker import Action, Unfinished
@@ -28,10 +28,12 @@ from integrations_db.registry import Connection
 from integrations_db.retry import retried
 from integrations_db.script import Script, shown, words
 from integrations_db.transaction import (
+    BUSY,
     Run,
     ScriptFailed,
     end_change,
     explain_failure,
+    limit,
     open_change,
     own_error,
     run_by_psql,
@@ -115,17 +117,26 @@ def run_apart(run: Run, change: Change, script: Script, action: Action) -> None:
     """
     application = f"integrations-db script {secrets.token_hex(4)}"
     registry_name, project = run.project.registry, run.project.plan.project
-    marker.begin(
-        run.conn,
-        registry_name,
-        project,
-        change,
-        action,
-        shown(script.path),
-        script_hash(script.path),
-        application,
-        run.who,
-    )
+    try:
+        with run.conn.transaction():
+            limit(run.conn, run.lock_timeout)
+            marker.begin(
+                run.conn,
+                registry_name,
+                project,
+                change,
+                action,
+                shown(script.path),
+                script_hash(script.path),
+                application,
+                run.who,
+            )
+    except BUSY as error:
+        raise Locked(
+            f"{shown(script.path)} cannot be marked as begun: {explain(error)}\n"
+            f"{change.name} was not begun: other sessions hold what this needs. Wait for them, "
+            f"then {action} again."
+        ) from None
     progress = _Progress(again=change.id in run.marked)
     run.marked.add(change.id)
     try:
@@ -214,13 +225,16 @@ def _settle(
 def clear(run: Run, change: Change) -> None:
     """Takes the mark of a change away, in a transaction of its own."""
     with run.conn.transaction():
+        limit(run.conn, run.lock_timeout)
         marker.clear(run.conn, run.project.registry, run.project.plan.project, change.id)
     run.marked.discard(change.id)
 
 
 def leave(run: Run, change: Change, outcome: str) -> None:
-    """Writes beside the mark of a change what is known of it."""
-    marker.note(run.conn, run.project.registry, run.project.plan.project, change, outcome)
+    """Writes beside the mark of a change what is known of it, unless others hold the mark."""
+    with suppress(errors.LockNotAvailable), run.conn.transaction():
+        limit(run.conn, run.lock_timeout)
+        marker.note(run.conn, run.project.registry, run.project.plan.project, change, outcome)
 
 
 def _by_psql(run: Run, script: Script, application: str, progress: _Progress) -> None:

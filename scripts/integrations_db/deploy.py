@@ -41,6 +41,7 @@ from integrations_db.transaction import (
     clean,
     end_change,
     explain_failure,
+    limit,
     lost,
     open_change,
     own_error,
@@ -254,10 +255,7 @@ def deploy(
         )
         if dry_run:
             return _dry_run(run, steps, deployed, version, done)
-        with atomic(conn):
-            _prepare(run, deployed, version)
-            for change_id in stale:
-                marker.clear(conn, project.registry, plan.project, change_id)
+        _prepare_alone(run, deployed, version, stale)
         if steps:
             listener.started("deploy", len(steps))
         units = list(_units(steps, mode))
@@ -432,6 +430,31 @@ def _prepare(run: Run, deployed: Sequence[Deployed], version: str | None) -> Non
         registry.insert_tags(conn, name, plan, change, new, run.who)
 
 
+def _prepare_alone(
+    run: Run, deployed: Sequence[Deployed], version: str | None, stale: Sequence[str]
+) -> None:
+    """Prepares the registry in a transaction of its own, and takes marks out of date away.
+
+    Raises:
+        Locked: others hold the registry.
+    """
+
+    def work() -> None:
+        with atomic(run.conn):
+            limit(run.conn, run.lock_timeout)
+            _prepare(run, deployed, version)
+            for change_id in stale:
+                marker.clear(run.conn, run.project.registry, run.project.plan.project, change_id)
+
+    try:
+        retried(run, work)
+    except ScriptFailed as failed:
+        raise Locked(
+            f"{explain_failure(failed)}\nOther sessions hold the registry (schema "
+            f"{run.project.registry}). No change was begun; wait for them, then deploy again."
+        ) from None
+
+
 def _deploy_unit(run: Run, unit: Sequence[_Step]) -> None:
     """Deploys a unit: in one transaction if one can hold it, else change by change.
 
@@ -491,6 +514,8 @@ def _deploy_together(run: Run, unit: Sequence[_Step]) -> None:
         retried(run, work)
     except BaseException as error:
         _failed(run, at, unit, error)
+    # Not before: an attempt that is rolled back brings the marks back.
+    run.marked.difference_update(step.change.id for step in unit)
 
 
 def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> None:
@@ -524,7 +549,6 @@ def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> No
     if change.id in run.marked:
         marker.clear(conn, project.registry, project.plan.project, change.id)
     end_change(run, *undone, record, commit=commit)
-    run.marked.discard(change.id)
     run.listener.done(change.title, time.monotonic() - began, step.remark)
 
 
@@ -629,7 +653,8 @@ def _record_failure(run: Run, change: Change) -> None:
     """Records in the history that a change failed to deploy."""
     if not gone(run.conn):
         # It is worth an attempt, but not a second error that hides the first.
-        with suppress(psycopg.Error):
+        with suppress(psycopg.Error), run.conn.transaction():
+            limit(run.conn, run.lock_timeout)
             registry.insert_event(
                 run.conn, run.project.registry, "fail", run.project.plan, change, run.who
             )

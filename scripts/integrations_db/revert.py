@@ -29,6 +29,7 @@ from integrations_db.transaction import (
     clean,
     end_change,
     explain_failure,
+    limit,
     open_change,
     own_error,
     psql_variables,
@@ -104,6 +105,7 @@ def revert(
         _required(run, changes)
         for change_id in _unfinished(run, deployed, changes, resume or log_only):
             with conn.transaction():
+                limit(conn, lock_timeout)
                 marker.clear(conn, project.registry, plan.project, change_id)
         listener.started("revert", len(changes))
         for index in indexes:

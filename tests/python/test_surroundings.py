@@ -22,7 +22,7 @@ from small_project import (
 from test_deployer import sleeping, start, wait_for
 from test_marker import HALF, SLOW, marked, nothing_made_for_marks
 
-from integrations_db.errors import Failure
+from integrations_db.errors import Failure, Locked
 
 pytestmark = pytest.mark.database
 
@@ -287,3 +287,33 @@ def test_the_way_out_of_a_reworked_change_names_it_and_no_other(
         revert(tmp_path, empty_database, to="g")
     assert "revert --resume --to g:" in str(failed.value)
     assert "--all" not in str(failed.value)
+
+
+def test_nothing_waits_longer_than_it_may(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for the registry, nor to record a failure, nor for the mark; else these would hang."""
+    monkeypatch.setattr("integrations_db.retry.PAUSES", (0.1,))
+    write_project(tmp_path, {"a": table("a")})
+    deploy(tmp_path, empty_database)
+    bad = Sql("begin;\nselect 1 / 0;\ncommit;\n")
+    write_project(tmp_path, {"a": table("a", tags=("late",)), "bad": bad})
+    with psycopg.connect(empty_database) as other:
+        other.execute("lock table sqitch.tags in share mode")
+        with pytest.raises(Locked, match="Other sessions hold the registry") as busy:
+            deploy(tmp_path, empty_database, lock_timeout=0.2)
+        assert f"server process {other.info.backend_pid}" in str(busy.value)
+        other.rollback()
+        other.execute("lock table sqitch.events in share mode")
+        with pytest.raises(Failure, match="division by zero"):
+            deploy(tmp_path, empty_database, lock_timeout=0.2)
+        other.rollback()
+        write_project(tmp_path, {"a": table("a", tags=("late",)), "h": HALF})
+        with pytest.raises(Failure, match="took effect and stays") as failed:
+            deploy(tmp_path, empty_database)
+        execute(empty_database, "drop table h1, h2")
+        forgotten(empty_database, str(failed.value))
+        other.execute("lock table integrations_db.unfinished_scripts in share mode")
+        with pytest.raises(Locked, match="h was not begun"):
+            deploy(tmp_path, empty_database, lock_timeout=0.2)
+    assert tables(empty_database) == {"a"}
