@@ -195,8 +195,10 @@ def record(run: Run, change: Change, action: Action, statement: str) -> None:
     except (ScriptFailed, psycopg.Error) as error:
         cause = error.error if isinstance(error, ScriptFailed) else error
         if gone(run.conn) and cause is not None:
-            lost = look_again(run.target, run.project, change, action, cause)
-            raise Failure(f"{lost}\nUnless it is recorded: {ran}.\n{what}") from None
+            left = f"{ran}.\n{what}"
+            raise Failure(
+                look_again(run.target, run.project, change, action, cause, left)
+            ) from None
         why = explain_failure(error) if isinstance(error, ScriptFailed) else own_error(error)
         raise Failure(f"{why}\n{ran}.\n{what}") from None
     except Locked as error:

@@ -369,7 +369,10 @@ def run_verify(
     if script.execution == "atomic":
         try:
             with atomic(conn, keep=False, begin=script.begin):
-                conn.execute(f"{_limit(lock_timeout)}; SAVEPOINT {VERIFY_SAVEPOINT}".encode())
+                commands = [_limit(lock_timeout), f"SAVEPOINT {VERIFY_SAVEPOINT}"]
+                if not script.own_transaction:
+                    commands.append("SET CONSTRAINTS ALL IMMEDIATE")
+                conn.execute("; ".join(commands).encode())
                 run_script(conn, script, lock_timeout)
             return
         except ScriptFailed as failed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -317,3 +318,36 @@ def test_nothing_waits_longer_than_it_may(
         with pytest.raises(Locked, match="h was not begun"):
             deploy(tmp_path, empty_database, lock_timeout=0.2)
     assert tables(empty_database) == {"a"}
+
+
+def test_a_connection_that_is_lost_while_such_a_script_is_recorded_is_told_truly(
+    empty_database: str, tmp_path: Path
+) -> None:
+    write_project(tmp_path, {"a": table("a"), "h": Sql("create table h1 ();\nvacuum h1;\n")})
+    deploy(tmp_path, empty_database, to="a")
+    execute(
+        empty_database,
+        "create function public.die() returns trigger language plpgsql as $$ begin"
+        "  perform pg_terminate_backend(pg_backend_pid()); return new; end $$",
+        "create trigger die before insert on sqitch.events execute function public.die()",
+    )
+    with pytest.raises(Failure) as failed:
+        deploy(tmp_path, empty_database)
+    assert "The script of h ran to its end, but that is not recorded" in str(failed.value)
+    assert "untouched" not in str(failed.value)
+    assert "left nothing behind" not in str(failed.value)
+    assert "h1" in tables(empty_database)
+    assert marked(empty_database) == ["h"]
+
+
+def test_a_verify_script_without_a_transaction_checks_deferred_constraints_at_once(
+    empty_database: str, tmp_path: Path
+) -> None:
+    """As with psql, which commits each of its statements; then Sqitch, too, finds it failing."""
+    orphan = replace(PARENT_AND_CHILD, verify="insert into c values (9);\n")
+    write_project(tmp_path, {"t": orphan})
+    deploy(tmp_path, empty_database, verify=False)
+    done = run(tmp_path, "verify", empty_database)
+    assert done.returncode == 1
+    assert "23503" in done.stdout + done.stderr
+    assert sqitch(tmp_path, empty_database, "verify", "{target}").returncode != 0
