@@ -36,7 +36,7 @@ __all__ = [
 # others could be refused to it. Unlike DISCARD ALL this keeps advisory locks: we hold one.
 _FRESH = (
     "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; DEALLOCATE ALL; "
-    "DISCARD TEMP; DISCARD SEQUENCES; DISCARD PLANS"
+    "DISCARD TEMP; DISCARD SEQUENCES"
 )
 # A server that talks to nobody learns only this way (PostgreSQL 14) that its client was killed, and
 # would hold our locks until then. It can be set where the kernel tells of a closed connection.
