@@ -59,10 +59,15 @@ NOT_ATOMIC = (
     errors.InvalidTransactionTermination,
     errors.UnsafeNewEnumValueUsage,
 )
-_DEFERRABLE = (
-    "select pg_catalog.format('%I.%I', n.nspname, c.conname), c.condeferred"
+_ANY_DEFERRED = "select exists (select from pg_catalog.pg_constraint where condeferred)"
+_DEFERRED = (
+    "select pg_catalog.string_agg(distinct pg_catalog.format('%I.%I', n.nspname, c.conname), ', ')"
     "  from pg_catalog.pg_constraint as c"
-    "  join pg_catalog.pg_namespace as n on n.oid = c.connamespace where c.condeferrable"
+    "  join pg_catalog.pg_namespace as n on n.oid = c.connamespace"
+    " where c.condeferred and pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
+    # One that cannot be deferred may bear the same name, and would be refused.
+    "   and not exists (select from pg_catalog.pg_constraint as o where o.conname = c.conname"
+    "                    and o.connamespace = c.connamespace and not o.condeferrable)"
 )
 _LOCK_TIMEOUT = 5.0  # seconds, for scripts that say nothing of it
 
@@ -181,19 +186,19 @@ def _execute(conn: Connection, commands: list[str], declared: bool) -> None:
         conn: where.
         commands: them.
         declared: whether constraints are to be deferred again as they are declared. The end of a
-            script has checked them all, and SET CONSTRAINTS holds until the transaction ends.
+            script has checked them all, which holds until the transaction ends; SQL knows no way
+            back but names.
     """
     if not declared:
         conn.execute("; ".join(commands).encode())
         return
-    cursor = conn.execute("; ".join([*commands, _DEFERRABLE]).encode())
+    cursor = conn.execute("; ".join([*commands, _ANY_DEFERRED]).encode())
     while cursor.nextset():
         pass
-    constraints = cursor.fetchall()
-    if any(deferred for _, deferred in constraints):
-        conn.execute("SET CONSTRAINTS ALL DEFERRED")
-        if names := [name for name, deferred in constraints if not deferred]:
-            conn.execute(f"SET CONSTRAINTS {', '.join(names)} IMMEDIATE".encode())
+    if cursor.fetchone() == (True,):
+        found = conn.execute(_DEFERRED.encode()).fetchone()
+        if found and found[0]:
+            conn.execute(f"SET CONSTRAINTS {found[0]} DEFERRED".encode())
 
 
 def open_change(run: Run, script: Script | None, begin: str | None = "BEGIN") -> None:
@@ -253,6 +258,9 @@ def run_verify_inside(run: Run, script: Script) -> str:
         What takes back whatever it did, to be sent before the change is recorded.
     """
     run_script(run.conn, script, run.lock_timeout)
+    if run.conn.info.encoding != "utf-8":
+        # A message is read in the encoding that is in force before its first statement.
+        run.conn.execute("SET client_encoding = 'UTF8'")
     return (
         f"ROLLBACK TO SAVEPOINT {VERIFY_SAVEPOINT}; RELEASE SAVEPOINT {VERIFY_SAVEPOINT};"
         " DEALLOCATE ALL"
@@ -371,12 +379,17 @@ def run_verify(
     if script.execution == "atomic":
         try:
             with atomic(conn, keep=False, begin=script.begin):
-                conn.execute(f"{_limit(lock_timeout)}; SAVEPOINT {VERIFY_SAVEPOINT}".encode())
+                commands = [_limit(lock_timeout), f"SAVEPOINT {VERIFY_SAVEPOINT}"]
+                if not script.own_transaction:
+                    commands.append("SET CONSTRAINTS ALL IMMEDIATE")
+                conn.execute("; ".join(commands).encode())
                 run_script(conn, script, lock_timeout)
             return
         except ScriptFailed as failed:
             if not isinstance(failed.error, NOT_ATOMIC):
                 raise
+        except psycopg.Error as error:
+            raise ScriptFailed(shown(script.path), script.path, error) from None
     with closing(connect(target, listener.say)) as own:
         for statement in script.statements:
             try:
@@ -407,7 +420,10 @@ def _meaning(error: psycopg.Error) -> str | None:
     if isinstance(error, errors.InsufficientPrivilege):
         return "The role that deploys lacks this privilege."
     if isinstance(error, errors.ReadOnlySqlTransaction):
-        return "This server is read-only, perhaps a standby: deploy to the primary."
+        return (
+            "This server is read-only, perhaps a standby: deploy to the primary. Or "
+            "default_transaction_read_only is on for this role or database."
+        )
     if isinstance(error, errors.DiskFull):
         return "The server's disk is full; what was not committed takes up no room for long."
     return None
