@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +18,6 @@ from integrations_db.errors import Failure, Usage
 from integrations_db.lexer import Statement, tokens
 from integrations_db.registry import Connection
 from integrations_db.script import Script, shown
-from integrations_db.server import without_variables
 
 __all__ = [
     "FRESH",
@@ -81,8 +80,7 @@ def connect(
     if application_name is not None:
         settings["application_name"] = application_name
     try:
-        # The variables are about some other server than the embedded one.
-        with without_variables() if target.embedded else nullcontext():
+        with _alone() if target.embedded else nullcontext():
             if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ:
                 settings["connect_timeout"] = 10
             conn = psycopg.connect(target.dsn, autocommit=True, prepare_threshold=None, **settings)
@@ -97,6 +95,13 @@ def connect(
         ) from None
     conn.add_notice_handler(lambda diag: notice(f"{diag.severity}: {diag.message_primary}"))
     return conn
+
+
+def _alone() -> AbstractContextManager[None]:
+    """Hides libpq's variables, which are about some other server than the embedded one."""
+    from integrations_db.server import without_variables  # what only this one needs is big
+
+    return without_variables()
 
 
 def _unreachable(error: psycopg.Error, given: dict[str, Any]) -> str:
