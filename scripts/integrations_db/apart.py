@@ -82,18 +82,20 @@ class _Progress:
 
     Attributes:
         line: the last line of the last statement that took effect for good.
+        unknown: whether nothing is known of the statements, because psql ran them.
         doubt: the line of a statement that may have taken effect in part, or wholly.
         again: whether it was begun before, and may have left something then.
     """
 
     line: int | None = None
     doubt: int | None = None
+    unknown: bool = False
     again: bool = False
 
     @property
     def nothing(self) -> bool:
         """Whether nothing of the script took effect, ever."""
-        return self.line is None and self.doubt is None and not self.again
+        return (self.line, self.doubt) == (None, None) and not self.unknown and not self.again
 
     def left(self, script: Script) -> str:
         """Returns what took effect, in a sentence."""
@@ -103,6 +105,8 @@ class _Progress:
             parts.append(f"what stands in {name} up to line {self.line} took effect and stays")
         if self.doubt is not None:
             parts.append(f"the statement in line {self.doubt} may have taken effect, even in part")
+        if self.unknown:
+            parts.append(f"psql does not tell how much of {name} took effect")
         if self.again and not parts:
             return "nothing of it took effect this time, but what it did when it was begun before"
         return "; ".join(parts) if parts else "nothing of it took effect"
@@ -248,7 +252,7 @@ def _by_psql(run: Run, script: Script, application: str, progress: _Progress) ->
         raise  # psql did not even start
     except BaseException as error:
         if not isinstance(error, ScriptFailed) or not _before_any_effect(script, error.place):
-            progress.doubt = 1
+            progress.unknown = True
         raise
 
 

@@ -20,7 +20,7 @@ import click
 
 from integrations_db import __version__
 from integrations_db.errors import Changed, Failure, Locked, Pending, Usage
-from integrations_db.terminal import echo, echo_json
+from integrations_db.terminal import Unwritable, echo, echo_json, printable
 
 if TYPE_CHECKING:
     from integrations_db.check import Level
@@ -52,7 +52,7 @@ Exit codes:
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM; handled like Ctrl-C, so that the transaction is rolled back in order."""
+    """SIGTERM or SIGHUP; handled like Ctrl-C, so that the transaction is rolled back in order."""
 
 
 class _Command(click.Command):
@@ -84,6 +84,7 @@ class _Group(click.Group):
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
+_LONGEST = (2**31 - 1) // 1000  # seconds: PostgreSQL counts milliseconds, up to this
 
 
 def _duration(value: str) -> float:
@@ -91,7 +92,10 @@ def _duration(value: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|)", value)
     if not found:
         raise click.BadParameter(f"{value!r} is not a time span such as 5s, 500ms or 2min")
-    return float(found[1]) * _UNITS[found[2]]
+    seconds = float(found[1]) * _UNITS[found[2]]
+    if seconds > _LONGEST:
+        raise click.BadParameter(f"{value!r} is more than {_LONGEST // 3600} hours")
+    return seconds
 
 
 def _variables(
@@ -419,10 +423,12 @@ def revert(
             if yes:
                 return True
             echo("\n".join(f"  - {change.title}" for change in changes))
-            echo(
-                f"Revert {counted(len(changes))} of {project.plan.project} from {place}?", nl=False
-            )
-            return click.confirm("")
+            what = f"{counted(len(changes))} of {project.plan.project} from {place}"
+            try:
+                return click.confirm(printable(f"Revert {what}?"))
+            except click.Abort as error:
+                error.add_note("Nothing was reverted.")
+                raise
 
         if not as_json:
             echo(f"{project.plan.project} <- {place}")
@@ -531,7 +537,12 @@ def status(ctx: click.Context, target: str | None, as_json: bool, check: bool) -
 
 @cli.command(short_help="Show what happened to a database.")
 @_target
-@click.option("-n", "--max-count", type=click.IntRange(min=0), help="Show at most so many events.")
+@click.option(
+    "-n",
+    "--max-count",
+    type=click.IntRange(0, 2**31 - 1),
+    help="Show at most so many events.",
+)
 @click.option("--reverse", is_flag=True, help="Show the oldest first.")
 @click.option(
     "--event",
@@ -710,8 +721,27 @@ def server_url() -> None:
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
-    """Handles SIGTERM."""
+    """Handles SIGTERM, and SIGHUP: the terminal has gone."""
     raise _Terminated
+
+
+def _complete_streams() -> None:
+    """Puts the null device where a standard stream was closed (``>&-``).
+
+    Otherwise the connection to the server could get its number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+
+
+def _notes(error: BaseException | None) -> list[str]:
+    """Returns what was noted about an error, or about the one that it took the place of."""
+    notes: list[str] = []
+    while error is not None:
+        notes += getattr(error, "__notes__", ())
+        error = error.__cause__ or error.__context__
+    return notes
 
 
 def _tell(message: str, code: int, as_json: bool) -> int:
@@ -724,7 +754,10 @@ def _tell(message: str, code: int, as_json: bool) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits with a code of the published table."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
+            signal.signal(number, _terminate)
+    _complete_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may not know every letter
@@ -733,6 +766,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         result = cli.main(given, prog_name="integrations-db", standalone_mode=False)
         code = result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        echo(error.format_message(), err=True)
+        code = Usage.exit_code
     except click.UsageError as error:
         if error.ctx is not None:
             echo(error.ctx.get_usage(), err=True)
@@ -742,11 +778,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = _tell(error.format_message(), error.exit_code, as_json)
     except Failure as error:
         code = _tell(str(error), error.exit_code, as_json)
+    except Unwritable as error:
+        code = _tell("\n".join([str(error), *_notes(error)]), Failure.exit_code, as_json=False)
     except (click.Abort, KeyboardInterrupt) as error:
-        terminated = isinstance(error, _Terminated) or isinstance(error.__cause__, _Terminated)
+        # A prompt turns the one into the other.
+        terminated = any(isinstance(it, _Terminated) for it in (error, error.__context__))
         echo(err=True)
         # What knows better what is left says so in a note.
-        notes = getattr(error.__cause__ or error, "__notes__", None) or [
+        notes = _notes(error) or [
             "What was being worked on was rolled back; finished changes stay."
         ]
         code = _tell(
@@ -754,10 +793,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             Failure.exit_code if terminated else _INTERRUPTED,
             as_json,
         )
-    except BrokenPipeError:
+    except BrokenPipeError as error:
         # The reader has gone (`| head`); keep the interpreter from complaining at exit.
         sys.stdout = None
-        code = 1
+        code = Failure.exit_code
+        if notes := _notes(error):
+            _tell("\n".join(["the reader of the output has gone.", *notes]), code, as_json=False)
     except Exception as error:
         # A net for what no command expected of the database; anything else is a defect and shows.
         psycopg = sys.modules.get("psycopg")

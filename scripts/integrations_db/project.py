@@ -49,8 +49,9 @@ class Project:
 
     @property
     def client(self) -> str | None:
-        """The psql program that the configuration names, if it does."""
-        return self._setting("client")
+        """The psql program that the configuration names, if it does; a path begins at ``root``."""
+        client = self._setting("client")
+        return str(self.root / client) if client and os.sep in client else client
 
     def variables(self, kind: Kind, given: Mapping[str, str]) -> dict[str, str]:
         """Returns the psql variables of a kind of script; the last of these that has one counts.

@@ -58,6 +58,9 @@ _CONNECTED = frozenset(
     ("DBNAME", "USER", "HOST", "PORT", "ENCODING", "SERVER_VERSION_NAME", "SERVER_VERSION_NUM")
 )
 _NAME = re.compile("[A-Za-z0-9_\u0080-\U0010ffff]+")
+# What names files: psql runs in the project's directory, which may not be that of the command.
+_FILES = ("passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir", "servicefile")
+_FILE_VARIABLES = (*(f"PG{name.upper()}" for name in _FILES), "PGSYSCONFDIR")
 _UNSEEN = ("sslpassword", "oauth_client_secret")
 _LOCATED = re.compile(r"psql:(?P<file>.+?):(?P<line>\d+): (?P<text>.*)", re.DOTALL)
 _STATE = re.compile(r"(?P<severity>\S+):\s+(?P<state>[0-9A-Z]{5}): ")
@@ -163,6 +166,11 @@ def find_psql(client: str | None) -> Path:
     )
 
 
+def _absolute(path: str) -> str:
+    """Returns the path of a file that is there as one that holds from every directory."""
+    return os.path.abspath(path) if os.path.exists(path) else path
+
+
 def _conninfo(target: Target, application_name: str) -> tuple[str, dict[str, str]]:
     """Returns a connection string without secrets, and the environment to go with it.
 
@@ -179,6 +187,8 @@ def _conninfo(target: Target, application_name: str) -> tuple[str, dict[str, str
     env = dict(os.environ)
     if target.embedded:  # the variables are about some other server
         env = {name: value for name, value in env.items() if not name.startswith("PG")}
+    given |= {key: _absolute(given[key]) for key in _FILES if key in given}
+    env |= {key: _absolute(env[key]) for key in _FILE_VARIABLES if key in env}
     if password := given.pop("password", None):
         env["PGPASSWORD"] = password
     # One in TARGET would be stronger than the environment's.
@@ -251,13 +261,13 @@ def _messages(lines: Iterable[str]) -> Iterator[str]:
         yield "\n".join(message)
 
 
-def _failure(script: Script, file: str, lines: list[str], code: int) -> PsqlFailed:
+def _failure(script: Script, file: str, cwd: Path, lines: list[str], code: int) -> PsqlFailed:
     """Returns the error that psql ended with, by what it has written."""
     errors: list[PsqlFailed] = []
     for message in _messages(lines):
         place, text = shown(script.path), message.removeprefix("psql:").strip()
         if found := _LOCATED.match(message):
-            name = place if found["file"] == file else found["file"]
+            name = place if found["file"] == file else shown(cwd / found["file"])
             place, text = f"{name}:{found['line']}", found["text"]
         state = _STATE.match(text)
         if state:
@@ -294,7 +304,7 @@ def run(
         client: the configured program; None: see ``find_psql``.
         registry: the schema of the registry, for the variable of this name.
         variables: the project's variables.
-        cwd: where psql looks for included files.
+        cwd: where psql runs and looks for included files: the project's directory.
         application_name: of its session.
         output: hears each line that psql writes, as it comes.
 
@@ -332,4 +342,4 @@ def run(
             output(re.sub(r"(: \S+:\s+)00000: ", r"\1", line))
         code = process.wait()
     if code:
-        raise _failure(script, file, list(lines), code)
+        raise _failure(script, file, cwd, list(lines), code)

@@ -17,7 +17,12 @@ import click
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["Bar", "Lines", "Silent", "echo", "echo_json", "printable", "watched"]
+__all__ = ["Bar", "Lines", "Silent", "Unwritable", "echo", "echo_json", "printable", "watched"]
+
+
+class Unwritable(Exception):
+    """Standard output cannot be written: its disk is full."""
+
 
 _SIGN = {"deploy": "+", "revert": "-", "verify": "*"}
 # Control characters but tab and newline, what turns the direction of writing, and halves of
@@ -34,16 +39,32 @@ def printable(text: str) -> str:
     )
 
 
+def _write(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Writes a text that may be written as it is.
+
+    Raises:
+        Unwritable: standard output takes no more. Of standard error there would be nobody to tell.
+        BrokenPipeError: its reader has gone.
+    """
+    try:
+        click.echo(text, err=err, nl=nl)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if not err:
+            raise Unwritable(f"standard output cannot be written: {error.strerror}") from None
+
+
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Prints a text of any origin; ``err``: on standard error."""
-    click.echo(printable(text), err=err, nl=nl)
+    _write(printable(text), err=err, nl=nl)
 
 
 def echo_json(value: object) -> None:
     """Prints a value as JSON, on standard output."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     # Only strings can hold these, and there an escape means the same.
-    click.echo(_UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", text))
+    _write(_UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", text))
 
 
 class Lines:

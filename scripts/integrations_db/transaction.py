@@ -340,7 +340,7 @@ def run_by_psql(
             client=project.client,
             registry=project.registry,
             variables=project.variables(script.kind, given),
-            cwd=Path.cwd(),
+            cwd=project.root,
             application_name=application_name,
             output=listener.say,
         )
