@@ -60,6 +60,15 @@ begin
   v_active_key := integrations_private.opened_key(
     v_tenant_id, v_active.id, v_active.state, v_active.check_value);
 
+  -- Whoever retires or destroys a former key waits for the end of this batch, or this batch for
+  -- them: no row leaves a key that is destroyed.
+  perform
+     from integrations_private.tenant_keys as k
+    where k.tenant_id = v_tenant_id
+      and k.state = 'decrypt_only'
+    order by k.version
+      for key share;
+
   select pg_catalog.count(*) into v_wanted
     from (
       select

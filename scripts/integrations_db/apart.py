@@ -18,7 +18,7 @@ from psycopg.pq import TransactionStatus
 
 from integrations_db import marker
 from integrations_db.aftermath import look_again
-from integrations_db.database import connect, explain, fresh, gone, place
+from integrations_db.database import connect, explain, fresh, gone, heed, place
 from integrations_db.errors import Failure, Locked
 from integrations_db.lexer import Statement, split
 from integrations_db.marker import Action, Unfinished
@@ -141,6 +141,7 @@ def run_apart(run: Run, change: Change, script: Script, action: Action) -> None:
             f"{change.name} was not begun: other sessions hold what this needs. Wait for them, "
             f"then {action} again."
         ) from None
+    heed(run.conn, script.source)
     progress = _Progress(again=change.id in run.marked)
     run.marked.add(change.id)
     try:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from urllib.parse import quote
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg
 from psycopg import sql
@@ -27,6 +27,7 @@ __all__ = [
     "fresh",
     "freshen",
     "gone",
+    "heed",
     "place",
     "plain",
     "session_user",
@@ -88,6 +89,10 @@ _ADOPT = """
                    and pg_catalog.current_setting('is_superuser') = 'off'))"""
 # What was stored when the session began: names and hashes.
 _at_start: WeakKeyDictionary[Connection, tuple[list[str], list[int]]] = WeakKeyDictionary()
+# The sessions after whose beginning something may have been stored. To look costs as much as all
+# else there is to reset, and few scripts ever store a setting.
+_stored_since: WeakSet[Connection] = WeakSet()
+_STORES = re.compile(r"\balter\s+(?:database|role|user|system)\b", re.IGNORECASE)
 
 
 def connect(
@@ -166,11 +171,19 @@ def plain(text: str, given: dict[str, Any]) -> str:
     return re.sub(r"(?<=password=)\S+", "***", text)
 
 
+def heed(conn: Connection, script: str) -> None:
+    """Notes whether a script, by its text, may store settings; then ``freshen`` looks for them."""
+    if _STORES.search(script):
+        _stored_since.add(conn)
+
+
 def freshen(conn: Connection) -> str:
     """Returns the statements that give a session the state in which a new one would begin.
 
     Advisory locks stay. Settings are those that are stored for the database and the role by now.
     """
+    if conn not in _stored_since:
+        return f"{_FRESH}; {_WATCH}"
     names, hashes = _at_start.get(conn, ([], []))
     adopt = sql.SQL(_ADOPT).format(
         names=sql.Literal(names), hashes=sql.Literal(hashes), stored=sql.SQL(_STORED)

@@ -20,7 +20,7 @@ from psycopg.pq import TransactionStatus
 
 from integrations_db import psql, registry
 from integrations_db.config import Committer, Target
-from integrations_db.database import connect, explain, fresh, freshen, gone, place
+from integrations_db.database import connect, explain, fresh, freshen, gone, heed, place
 from integrations_db.errors import Failure, Locked
 from integrations_db.lexer import Statement
 from integrations_db.project import Project
@@ -238,6 +238,7 @@ def clean(run: Run, script: Script, verify: Script | None = None) -> None:
     if run.conn.info.transaction_status != TransactionStatus.INTRANS:
         message = "the script ended the transaction that it ran in, so it could not be recorded"
         raise ScriptFailed(shown(script.path), script.path, None, message)
+    heed(run.conn, script.source)
     commands = ["SET CONSTRAINTS ALL IMMEDIATE", freshen(run.conn)]
     if "advisory" in script.source.lower():
         # Those of its session would have ended with it; the deployment lock is ours.

@@ -143,6 +143,24 @@ def test_rotation_while_the_service_runs(world: World) -> None:
         assert world.instance(instance_id).credentials_version == written[instance_id] + 1
 
 
+@pytest.mark.parametrize("action", ["destroy", "retire"])
+def test_a_key_is_not_ended_under_a_batch(world: World, pool: Pool, action: str) -> None:
+    """Else rows would leave a key after its destruction was reported."""
+    tenant_id, _ = world.new_stored('{"n": 1}')
+    (former,) = keys_in_use(world, tenant_id)
+    new_key(world, tenant_id)
+    admin = world.admin
+    with world.unlocked(tenant_id):
+        assert world.svc.reencrypt_batch(100) == (1, 0, 0)
+        end = {
+            "destroy": lambda: admin.destroy_key(former, str(former)),
+            "retire": lambda: admin.retire_key(former),
+        }[action]
+        ended = behind(world, pool, admin, end)
+    assert answer(ended) is None
+    assert state_of(world, former) == {"destroy": "destroyed", "retire": "retired"}[action]
+
+
 def test_nothing_but_the_envelope_changes(world: World) -> None:
     tenant_id, instance_id = world.new_stored('{"n": 1.50,   "expires_in": 60}')
     before = world.instance(instance_id)
