@@ -170,7 +170,7 @@ def record(run: Run, change: Change, action: Action, statement: str) -> None:
     """
 
     def work() -> None:
-        fresh(run.conn)  # what the script has stored for later sessions
+        fresh(run.conn, stored=True)  # the script may have stored settings for later sessions
         with settled(run.conn):
             open_change(run, None)
             marker.clear(run.conn, run.project.registry, run.project.plan.project, change.id)

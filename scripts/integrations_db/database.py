@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 from urllib.parse import quote
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg
 from psycopg import sql
@@ -89,6 +89,8 @@ _ADOPT = """
                    and pg_catalog.current_setting('is_superuser') = 'off'))"""
 # What was stored when the session began: names and hashes.
 _at_start: WeakKeyDictionary[Connection, tuple[list[str], list[int]]] = WeakKeyDictionary()
+# The sessions for which other settings may be stored since. Looking costs half a millisecond.
+_may_differ: WeakSet[Connection] = WeakSet()
 
 
 def connect(
@@ -161,11 +163,20 @@ def plain(text: str, given: dict[str, Any]) -> str:
     return re.sub(r"(?<=password=)\S+", "***", text)
 
 
-def freshen(conn: Connection) -> str:
+def freshen(conn: Connection, stored: bool = False) -> str:
     """Returns the statements that give a session the state in which a new one would begin.
 
-    Advisory locks stay. Settings are those that are stored for the database and the role by now.
+    Advisory locks stay.
+
+    Args:
+        conn: the session.
+        stored: whether settings may have been stored for sessions like this one; from then on they
+            are looked up each time.
     """
+    if stored:
+        _may_differ.add(conn)
+    if conn not in _may_differ:
+        return f"{_FRESH}; {_WATCH}"
     names, hashes = _at_start.get(conn, ([], []))
     adopt = sql.SQL(_ADOPT).format(
         names=sql.Literal(names), hashes=sql.Literal(hashes), stored=sql.SQL(_STORED)
@@ -173,9 +184,9 @@ def freshen(conn: Connection) -> str:
     return f"{_FRESH}; {adopt.as_string(conn)}; {_WATCH}"
 
 
-def fresh(conn: Connection) -> None:
-    """Gives a session the state in which a new one would begin; advisory locks stay."""
-    conn.execute(freshen(conn).encode())
+def fresh(conn: Connection, stored: bool = False) -> None:
+    """Gives a session the state in which a new one would begin; as ``freshen``."""
+    conn.execute(freshen(conn, stored).encode())
 
 
 def gone(conn: Connection) -> bool:

@@ -7,6 +7,7 @@ functions report through ``Listener``; they know nothing of terminals.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -59,6 +60,8 @@ NOT_ATOMIC = (
     errors.InvalidTransactionTermination,
     errors.UnsafeNewEnumValueUsage,
 )
+# Wherever it stands: in a DO block, or in a function that is called later.
+_STORES = re.compile(r"\balter\s+(?:database|role|user)\b", re.IGNORECASE)
 _DEFERRABLE = (
     "select pg_catalog.format('%I.%I', n.nspname, c.conname), c.condeferred"
     "  from pg_catalog.pg_constraint as c"
@@ -233,7 +236,8 @@ def clean(run: Run, script: Script, verify: Script | None = None) -> None:
     if run.conn.info.transaction_status != TransactionStatus.INTRANS:
         message = "the script ended the transaction that it ran in, so it could not be recorded"
         raise ScriptFailed(shown(script.path), script.path, None, message)
-    commands = ["SET CONSTRAINTS ALL IMMEDIATE", freshen(run.conn)]
+    stored = _STORES.search(script.source) is not None
+    commands = ["SET CONSTRAINTS ALL IMMEDIATE", freshen(run.conn, stored)]
     if "advisory" in script.source.lower():
         # Those of its session would have ended with it; the deployment lock is ours.
         commands.append(registry.release_others())
