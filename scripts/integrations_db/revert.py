@@ -91,7 +91,12 @@ def revert(
         stale = _unfinished(run, deployed, changes, resume or log_only)
         if not changes:
             return []
-        scripts = _scripts(run, indexes, log_only)
+        try:
+            scripts = _scripts(run, indexes, log_only)
+        except ScriptError as error:
+            raise ScriptError(
+                f"{error}\nNothing was touched. Correct or restore it, then revert again."
+            ) from None
         blocked = registry.requiring(conn, project.registry, [c.id for c in changes])
         if blocked:
             lines = [f"{required} is required by {name}" for required, name in blocked]
