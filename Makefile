@@ -78,8 +78,9 @@ lint: .venv/$(HERE)-all ## check Python, SQL and the tree of scripts
 	$(BIN)/python -m pytest -m static -q
 
 .PHONY: bench
-bench: .venv/$(HERE)-core ## time deployments, next to psql and stock Sqitch
+bench: .venv/$(HERE)-core ## time deployments and credentials, next to other ways
 	@$(BIN)/python tests/benchmarks/deploy.py
+	@$(BIN)/python tests/benchmarks/credentials.py
 
 .PHONY: clean
 clean: ## remove .venv and caches; databases stay

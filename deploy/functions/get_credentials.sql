@@ -33,18 +33,24 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 as $function$
 declare
-  v_tenant_id constant uuid := integrations_private.require_tenant();
-  v_instance record;
-  v_data_key bytea;
+  v_tenant_id constant uuid :=
+    coalesce(integrations.current_tenant(), integrations_private.require_tenant());
+  v_status integrations.integration_instance_status;
+  v_envelope jsonb;
+  v_version integer;
+  v_key_id uuid;
+  v_last_used_at timestamptz;
+  v_key_state integrations_private.tenant_key_state;
+  v_check_value bytea;
   v_credentials jsonb;
 begin
   if get_credentials.instance_id is null then
     raise exception 'instance_id must not be null' using errcode = '22023';
   end if;
 
-  select i.id, i.status, i.credentials, i.credentials_version, i.credentials_key_id,
-         i.last_used_at, k.state as key_state, k.check_value
-    into v_instance
+  select i.status, i.credentials, i.credentials_version, i.credentials_key_id, i.last_used_at,
+         k.state, k.check_value
+    into v_status, v_envelope, v_version, v_key_id, v_last_used_at, v_key_state, v_check_value
     from integrations.integration_instances as i
          left join integrations_private.tenant_keys as k
            on k.tenant_id = i.tenant_id and k.id = i.credentials_key_id
@@ -58,41 +64,38 @@ begin
             hint = 'Check the instance id and the tenant of the transaction.';
   end if;
 
-  perform integrations_private.require_usable(v_instance.id, v_instance.status);
+  if v_status in ('disabled', 'revoked') then
+    perform integrations_private.require_usable(get_credentials.instance_id, v_status);
+  end if;
 
-  if v_instance.credentials is null then
+  if v_envelope is null then
     raise exception 'no credentials are stored'
-      using errcode = 'IN301', detail = pg_catalog.format('Instance %s.', v_instance.id);
+      using errcode = 'IN301', detail = pg_catalog.format('Instance %s.', instance_id);
   end if;
 
   -- The foreign key forbids it: with its guard off, somebody moved the envelope of another tenant.
-  if v_instance.key_state is null then
+  if v_key_state is null then
     raise exception 'integrity check failed'
       using errcode = 'IN304',
-            detail = pg_catalog.format('Instance %s, key %s.',
-                                       v_instance.id, v_instance.credentials_key_id),
+            detail = pg_catalog.format('Instance %s, key %s.', instance_id, v_key_id),
             hint = 'The stored envelope was altered or moved. Store the credentials anew.';
   end if;
 
-  v_data_key := integrations_private.opened_key(
-    v_tenant_id, v_instance.credentials_key_id, v_instance.key_state, v_instance.check_value);
   v_credentials := integrations_private.open_credentials(
-    v_tenant_id, v_instance.id, v_instance.credentials_key_id, v_instance.credentials_version,
-    v_data_key, v_instance.credentials)::jsonb;
+    v_tenant_id, get_credentials.instance_id, v_key_id, v_version,
+    integrations_private.opened_key(v_tenant_id, v_key_id, v_key_state, v_check_value),
+    v_envelope)::jsonb;
 
   perform integrations_private.write_audit(
-    v_tenant_id, v_instance.id, 'credentials_read',
-    pg_catalog.jsonb_build_object(
-      'version', v_instance.credentials_version, 'key', v_instance.credentials_key_id));
+    v_tenant_id, get_credentials.instance_id, 'credentials_read',
+    pg_catalog.jsonb_build_object('version', v_version, 'key', v_key_id));
 
-  if v_instance.last_used_at is null
-     or v_instance.last_used_at <= pg_catalog.clock_timestamp() - interval '1 minute'
-  then
-    perform integrations_private.stamp_last_used(v_tenant_id, v_instance.id);
+  if v_last_used_at <= pg_catalog.clock_timestamp() - interval '1 minute' is not false then
+    perform integrations_private.stamp_last_used(v_tenant_id, get_credentials.instance_id);
   end if;
 
   raise log 'integrations: credentials_read tenant=% instance=% version=% session_user=%',
-    v_tenant_id, v_instance.id, v_instance.credentials_version, session_user;
+    v_tenant_id, instance_id, v_version, session_user;
 
   return v_credentials;
 end;

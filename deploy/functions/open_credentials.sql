@@ -35,12 +35,12 @@ begin
 
     -- The whole envelope, as seal_credentials writes it: decode() takes more than one text for the
     -- same bytes.
-    if envelope::text = pg_catalog.jsonb_build_object(
-         'v', 1,
-         'key', open_credentials.key_id,
-         'version', open_credentials.version,
-         'ct', pg_catalog.translate(pg_catalog.encode(v_ciphertext, 'base64'), E'\n', ''),
-         'mac', pg_catalog.encode(v_mac, 'base64'))::text
+    if envelope::text
+       = '{"v": 1, "ct": "'
+         || pg_catalog.translate(pg_catalog.encode(v_ciphertext, 'base64'), E'\n', '')
+         || '", "key": "' || open_credentials.key_id
+         || '", "mac": "' || pg_catalog.encode(v_mac, 'base64')
+         || '", "version": ' || open_credentials.version || '}'
     then
       v_credentials := integrations_private.decrypt_text(
         v_ciphertext,

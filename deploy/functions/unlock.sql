@@ -29,30 +29,37 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 as $function$
 declare
-  v_tenant_id constant uuid := integrations_private.require_tenant();
+  v_tenant_id constant uuid :=
+    coalesce(integrations.current_tenant(), integrations_private.require_tenant());
   v_known boolean;
-  v_key record;
-  v_data_key bytea;
+  v_kek_check_value bytea;
+  v_key_id uuid;
+  v_wrapped bytea;
+  v_check_value bytea;
   v_keyring text := pg_catalog.current_setting('integrations.keyring', true);
   v_count integer := 0;
 begin
-  v_known := integrations_private.check_kek(unlock.kek_id, kek);
-
-  for v_key in
-    select k.id, k.wrapped, k.check_value
+  for v_kek_check_value, v_key_id, v_wrapped, v_check_value in
+    select e.check_value, k.id, k.wrapped, k.check_value
       from integrations_private.tenant_keys as k
+           join integrations_private.key_encryption_keys as e on e.kek_id = k.kek_id
      where k.tenant_id = v_tenant_id
        and k.kek_id = unlock.kek_id
        and k.state in ('active', 'decrypt_only')
      order by k.version
   loop
-    v_data_key := integrations_private.unwrap_key(
-      v_tenant_id, v_key.id, kek, v_key.wrapped, v_key.check_value);
-    v_keyring := integrations_private.add_to_keyring(v_keyring, v_tenant_id, v_key.id, v_data_key);
+    exit when pg_catalog.octet_length(kek) is distinct from 32
+           or integrations_private.kek_check_value(unlock.kek_id, kek)
+              is distinct from v_kek_check_value;
+    v_keyring := integrations_private.add_to_keyring(
+      v_keyring, v_tenant_id, v_key_id,
+      integrations_private.unwrap_key(v_tenant_id, v_key_id, kek, v_wrapped, v_check_value));
     v_count := v_count + 1;
   end loop;
 
   if v_count = 0 then
+    -- Says what is wrong with the KEK, if it is the KEK.
+    v_known := integrations_private.check_kek(unlock.kek_id, kek);
     raise exception 'no usable tenant key under this KEK'
       using errcode = 'IN307',
             detail = pg_catalog.format('KEK %s.', unlock.kek_id),

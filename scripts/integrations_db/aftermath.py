@@ -20,7 +20,12 @@ _WAIT = 10.0  # seconds for the server to notice that a session's client is gone
 
 
 def look_again(
-    target: Target, project: Project, change: Change, action: str, error: psycopg.Error
+    target: Target,
+    project: Project,
+    change: Change,
+    action: str,
+    error: psycopg.Error,
+    ran: str | None = None,
 ) -> str:
     """Returns what to say of a connection that was lost while a change was worked on.
 
@@ -33,6 +38,8 @@ def look_again(
         change: the one whose record was to come last in the transaction.
         action: deploy or revert.
         error: how the connection was lost.
+        ran: what to say if a change is not recorded whose script has run apart, and so stays; None:
+            the script went with its record.
     """
     head = f"the connection to the server was lost: {explain(error)}\n"
     done = "deployed and recorded" if action == "deploy" else "reverted, and that is recorded"
@@ -40,10 +47,20 @@ def look_again(
         there = _deployed(target, project, change)
     except (Failure, psycopg.Error) as again:
         why = str(again).splitlines()[0] if isinstance(again, Failure) else explain(again)
+        if ran:
+            return (
+                f"{head}A new connection could not tell whether {change.name} is {done} ({why}). "
+                f"When the server is back, run status; unless it is:\n{ran}"
+            )
         return (
             f"{head}A new connection could not tell what is left ({why}). {change.name} is either "
             f"{done}, or wholly untouched: nothing is half done. When the server is back, run "
             f"status to see which, then {action} again."
+        )
+    if there is None and ran:
+        return (
+            f"{head}The server still records it, for a client that is gone. Run status in a while; "
+            f"unless {change.name} is {done} by then:\n{ran}"
         )
     if there is None:
         return (
@@ -55,6 +72,8 @@ def look_again(
             f"{head}Only the server's answer was lost: {change.name} is {done}. "
             f"{action.capitalize()} again: it goes on from there."
         )
+    if ran:
+        return f"{head}{ran}"
     return (
         f"{head}The server rolled back what was not committed: {change.name} is untouched"
         f"{' and still deployed' if action == 'revert' else ', it left nothing behind'}. "

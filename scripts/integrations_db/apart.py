@@ -18,19 +18,22 @@ from psycopg.pq import TransactionStatus
 
 from integrations_db import marker
 from integrations_db.aftermath import look_again
-from integrations_db.database import connect, gone, place
+from integrations_db.database import connect, explain, fresh, gone, place
 from integrations_db.errors import Failure, Locked
 from integrations_db.lexer import Statement, split
 from integrations_db.marker import Action, Unfinished
 from integrations_db.plan import Change, Plan, script_hash
+from integrations_db.project import Project
 from integrations_db.registry import Connection
 from integrations_db.retry import retried
 from integrations_db.script import Script, shown, words
 from integrations_db.transaction import (
+    BUSY,
     Run,
     ScriptFailed,
     end_change,
     explain_failure,
+    limit,
     open_change,
     own_error,
     run_by_psql,
@@ -118,17 +121,26 @@ def run_apart(run: Run, change: Change, script: Script, action: Action) -> None:
     """
     application = f"integrations-db script {secrets.token_hex(4)}"
     registry_name, project = run.project.registry, run.project.plan.project
-    marker.begin(
-        run.conn,
-        registry_name,
-        project,
-        change,
-        action,
-        shown(script.path),
-        script_hash(script.path),
-        application,
-        run.who,
-    )
+    try:
+        with run.conn.transaction():
+            limit(run.conn, run.lock_timeout)
+            marker.begin(
+                run.conn,
+                registry_name,
+                project,
+                change,
+                action,
+                shown(script.path),
+                script_hash(script.path),
+                application,
+                run.who,
+            )
+    except BUSY as error:
+        raise Locked(
+            f"{shown(script.path)} cannot be marked as begun: {explain(error)}\n"
+            f"{change.name} was not begun: other sessions hold what this needs. Wait for them, "
+            f"then {action} again."
+        ) from None
     progress = _Progress(again=change.id in run.marked)
     run.marked.add(change.id)
     try:
@@ -147,7 +159,7 @@ def run_apart(run: Run, change: Change, script: Script, action: Action) -> None:
             raise
         error.add_note(
             f"{change.name} cannot run in a transaction: {progress.left(script)}."
-            + ("" if clean else f"\n{choices(run.project.plan, change.name, action)}")
+            + ("" if clean else f"\n{choices(run.project, change.name, change.id, action)}")
         )
         raise
 
@@ -174,21 +186,24 @@ def record(run: Run, change: Change, action: Action, statement: str) -> None:
     """
 
     def work() -> None:
+        fresh(run.conn)  # what the script has stored for later sessions
         with settled(run.conn):
             open_change(run, None)
             marker.clear(run.conn, run.project.registry, run.project.plan.project, change.id)
             end_change(run, statement)
             run.marked.discard(change.id)
 
-    what = choices(run.project.plan, change.name, action)
+    what = choices(run.project, change.name, change.id, action)
     ran = f"The script of {change.name} ran to its end, but that is not recorded"
     try:
         retried(run, work)
     except (ScriptFailed, psycopg.Error) as error:
         cause = error.error if isinstance(error, ScriptFailed) else error
         if gone(run.conn) and cause is not None:
-            lost = look_again(run.target, run.project, change, action, cause)
-            raise Failure(f"{lost}\nUnless it is recorded: {ran}.\n{what}") from None
+            left = f"{ran}.\n{what}"
+            raise Failure(
+                look_again(run.target, run.project, change, action, cause, left)
+            ) from None
         why = explain_failure(error) if isinstance(error, ScriptFailed) else own_error(error)
         raise Failure(f"{why}\n{ran}.\n{what}") from None
     except Locked as error:
@@ -217,13 +232,16 @@ def _settle(
 def clear(run: Run, change: Change) -> None:
     """Takes the mark of a change away, in a transaction of its own."""
     with run.conn.transaction():
+        limit(run.conn, run.lock_timeout)
         marker.clear(run.conn, run.project.registry, run.project.plan.project, change.id)
     run.marked.discard(change.id)
 
 
 def leave(run: Run, change: Change, outcome: str) -> None:
-    """Writes beside the mark of a change what is known of it."""
-    marker.note(run.conn, run.project.registry, run.project.plan.project, change, outcome)
+    """Writes beside the mark of a change what is known of it, unless others hold the mark."""
+    with suppress(errors.LockNotAvailable), run.conn.transaction():
+        limit(run.conn, run.lock_timeout)
+        marker.note(run.conn, run.project.registry, run.project.plan.project, change, outcome)
 
 
 def _by_psql(run: Run, script: Script, application: str, progress: _Progress) -> None:
@@ -335,28 +353,51 @@ def stopped(run: Run, change: Change, action: Action, error: Stopped) -> NoRetur
         path = shown(error.failed.path) if error.failed.path else "the script"
         text += f"Correct {path}, then {action} again."
     else:
-        text += f".\n{choices(run.project.plan, change.name, action)}"
+        text += f".\n{choices(run.project, change.name, change.id, action)}"
     raise Failure(text + invalid_indexes(run.conn))
 
 
-def choices(plan: Plan, name: str, action: Action) -> str:
-    """Returns what a person may do about a script that was begun and is not recorded."""
+def choices(project: Project, name: str, change_id: str, action: Action) -> str:
+    """Returns what a person may do about a script that was begun and is not recorded.
+
+    Args:
+        project: whose script.
+        name: of the change, as it was called then.
+        change_id: of the change; the plan may not have it any more.
+        action: what the script is for.
+    """
+    plan = project.plan
+    forget = marker.forgetting(project.registry, plan.project, change_id)
+    found = plan.positions.get(change_id)
+    if not found:
+        return (
+            f"{name} (ID {change_id}) is not recorded, and not in {plan.file} any more: it was "
+            "renamed, edited or taken out since. Look at what its script did; undo that by hand, "
+            f"and say that nothing of it is left:\n  {forget}\n"
+            "or put the plan back as it was then, and run the same command again."
+        )
     if action == "deploy":
         return (
             f"{name} is not recorded as deployed. Look at what its script did; then either\n"
             "  deploy --resume: runs it again (undo by hand what would be in its way), or\n"
-            f"  deploy --log-only --to {name}: records it as deployed without running it (finish "
-            "by hand what it left undone)."
+            f"  deploy --log-only --to {_key(plan, found[0])}: records it as deployed without "
+            "running it (finish by hand what it left undone), or\n"
+            f"  {forget}\n  forgets it (undo by hand all that it did)."
         )
-    names = [change.name for change in plan.changes]
-    before = names.index(name) if name in names else 0
-    keep = f"--to {names[before - 1]}" if before else "--all"
+    keep = f"--to {_key(plan, found[0] - 1)}" if found[0] else "--all"
     return (
         f"{name} is still recorded as deployed. Look at what its revert script did; then either\n"
         f"  revert --resume {keep}: runs it again, or\n"
         f"  revert --log-only {keep}: records it as reverted without running it (finish by hand "
-        "what it left undone)."
+        "what it left undone), or\n"
+        f"  {forget}\n  forgets it (bring back by hand all that it took away)."
     )
+
+
+def _key(plan: Plan, index: int) -> str:
+    """Returns what names a change for ``--to``: reworked ones share their names."""
+    change = plan.changes[index]
+    return change.name if len(plan.positions[change.name]) == 1 else change.id
 
 
 def unfinished(run: Run, mark: Unfinished) -> str:
@@ -371,9 +412,10 @@ def unfinished(run: Run, mark: Unfinished) -> str:
             "then run the same command again."
         )
     outcome = f"it {mark.outcome}" if mark.outcome else "how far it came is not known"
+    what = choices(run.project, mark.change, mark.change_id, mark.action)
     return (
         f"{head}its end was not recorded: {outcome}. Nothing was touched now.\n"
-        f"{choices(run.project.plan, mark.change, mark.action)}{invalid_indexes(run.conn)}"
+        f"{what}{invalid_indexes(run.conn)}"
     )
 
 

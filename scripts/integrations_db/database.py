@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import sql
@@ -20,11 +21,11 @@ from integrations_db.registry import Connection
 from integrations_db.script import Script, shown
 
 __all__ = [
-    "FRESH",
     "connect",
     "describe",
     "explain",
     "fresh",
+    "freshen",
     "gone",
     "place",
     "plain",
@@ -36,7 +37,7 @@ __all__ = [
 # others could be refused to it. Unlike DISCARD ALL this keeps advisory locks: we hold one.
 _FRESH = (
     "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; DEALLOCATE ALL; "
-    "DISCARD TEMP; DISCARD SEQUENCES; DISCARD PLANS"
+    "DISCARD TEMP; DISCARD SEQUENCES"
 )
 # A server that talks to nobody learns only this way (PostgreSQL 14) that its client was killed, and
 # would hold our locks until then. It can be set where the kernel tells of a closed connection.
@@ -47,7 +48,46 @@ _WATCH = (
     " WHERE pg_catalog.current_setting('client_connection_check_interval', true) = '0'"
     " AND pg_catalog.version() LIKE '%linux%'; SET idle_session_timeout = 0"
 )
-FRESH = f"{_FRESH}; {_WATCH}"
+# What ALTER DATABASE and ALTER ROLE ... SET have stored for sessions like this one; the special one
+# wins, as at the start of a session. A stored role could not write the record of what it is for.
+# The hash stands for a value that may be a secret, so that no statement of ours holds it.
+_STORED = """
+    select distinct on (e.name) e.name, e.value,
+           pg_catalog.hashtextextended(e.value, 0) as hash
+      from (select pg_catalog.split_part(u.entry, '=', 1) as name,
+                   pg_catalog.substr(u.entry, pg_catalog.strpos(u.entry, '=') + 1) as value,
+                   d.setrole <> 0 as of_role, d.setdatabase <> 0 as of_database
+              from pg_catalog.pg_db_role_setting as d, pg_catalog.unnest(d.setconfig) as u(entry)
+             where d.setdatabase in (0, (select oid from pg_catalog.pg_database
+                                          where datname = pg_catalog.current_database()))
+               and d.setrole in (0, (select oid from pg_catalog.pg_roles
+                                      where rolname = session_user))) as e
+     where e.name not in ('role', 'session_authorization')
+     order by e.name, e.of_role desc, e.of_database desc"""
+# Sqitch runs the next script in a new session, which begins with what the last one has stored.
+# What is no longer stored falls back to what PostgreSQL has for it. What the client itself asked
+# for is stronger than either, and what only the server may set for this role is left as it is.
+_ADOPT = """
+    with began as (
+        select * from rows from (pg_catalog.unnest({names}::pg_catalog.text[]),
+                                 pg_catalog.unnest({hashes}::pg_catalog.int8[])) as b(name, hash)),
+    stored as ({stored}),
+    wanted as (
+        select s.name, s.value from stored as s
+         where not exists (select from began as b where b.name = s.name and b.hash = s.hash)
+         union all
+        select b.name, coalesce((select boot_val from pg_catalog.pg_settings as g
+                                  where g.name = b.name), '')
+          from began as b where b.name not in (select name from stored))
+    select pg_catalog.set_config(w.name, w.value, false) from wanted as w
+     where not exists (
+        select from pg_catalog.pg_settings as g
+         where g.name = w.name
+           and (g.source = 'client' or g.context not in ('user', 'superuser')
+                or g.context = 'superuser'
+                   and pg_catalog.current_setting('is_superuser') = 'off'))"""
+# What was stored when the session began: names and hashes.
+_at_start: WeakKeyDictionary[Connection, tuple[list[str], list[int]]] = WeakKeyDictionary()
 
 
 def connect(
@@ -88,6 +128,8 @@ def connect(
         raise Failure(_unreachable(error, given)) from None
     try:
         conn.execute(_WATCH.encode())
+        stored = conn.execute(_STORED.encode()).fetchall()
+        _at_start[conn] = ([name for name, _, _ in stored], [number for _, _, number in stored])
     except psycopg.OperationalError as error:
         raise Failure(
             f"the connection to the server was lost: {plain(explain(error), given)}\n"
@@ -124,9 +166,21 @@ def plain(text: str, given: dict[str, Any]) -> str:
     return re.sub(r"(?<=password=)\S+", "***", text)
 
 
+def freshen(conn: Connection) -> str:
+    """Returns the statements that give a session the state in which a new one would begin.
+
+    Advisory locks stay. Settings are those that are stored for the database and the role by now.
+    """
+    names, hashes = _at_start.get(conn, ([], []))
+    adopt = sql.SQL(_ADOPT).format(
+        names=sql.Literal(names), hashes=sql.Literal(hashes), stored=sql.SQL(_STORED)
+    )
+    return f"{_FRESH}; {adopt.as_string(conn)}; {_WATCH}"
+
+
 def fresh(conn: Connection) -> None:
-    """Gives the session back the state it began with; the advisory lock stays."""
-    conn.execute(FRESH.encode())
+    """Gives a session the state in which a new one would begin; advisory locks stay."""
+    conn.execute(freshen(conn).encode())
 
 
 def gone(conn: Connection) -> bool:

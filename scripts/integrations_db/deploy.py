@@ -41,6 +41,7 @@ from integrations_db.transaction import (
     clean,
     end_change,
     explain_failure,
+    limit,
     lost,
     open_change,
     own_error,
@@ -255,10 +256,7 @@ def deploy(
         )
         if dry_run:
             return _dry_run(run, steps, deployed, version, done)
-        with atomic(conn):
-            _prepare(run, deployed, version)
-            for change_id in stale:
-                marker.clear(conn, project.registry, plan.project, change_id)
+        _prepare_alone(run, deployed, version, stale)
         if steps:
             listener.started("deploy", len(steps))
         units = list(_units(steps, mode))
@@ -303,6 +301,8 @@ def _unfinished(
         pending = [change.id for change in plan.changes[start:end]]
         # Recording must not take the changes before it along; running again deploys them first.
         chosen = resume or (log_only and mark.change_id not in pending[1:])
+        # What the plan does not have any more cannot run again, nor be recorded.
+        chosen = chosen and mark.change_id in plan.positions
         if mark.running or not chosen or mark.action != "deploy":
             raise Failure(apart.unfinished(run, mark))
         run.marked.add(mark.change_id)
@@ -443,6 +443,31 @@ def _prepare(run: Run, deployed: Sequence[Deployed], version: str | None) -> Non
         registry.insert_tags(conn, name, plan, change, new, run.who)
 
 
+def _prepare_alone(
+    run: Run, deployed: Sequence[Deployed], version: str | None, stale: Sequence[str]
+) -> None:
+    """Prepares the registry in a transaction of its own, and takes marks out of date away.
+
+    Raises:
+        Locked: others hold the registry.
+    """
+
+    def work() -> None:
+        with atomic(run.conn):
+            limit(run.conn, run.lock_timeout)
+            _prepare(run, deployed, version)
+            for change_id in stale:
+                marker.clear(run.conn, run.project.registry, run.project.plan.project, change_id)
+
+    try:
+        retried(run, work)
+    except ScriptFailed as failed:
+        raise Locked(
+            f"{explain_failure(failed)}\nOther sessions hold the registry (schema "
+            f"{run.project.registry}). No change was begun; wait for them, then deploy again."
+        ) from None
+
+
 def _deploy_unit(run: Run, unit: Sequence[_Step]) -> None:
     """Deploys a unit: in one transaction if one can hold it, else change by change.
 
@@ -502,6 +527,8 @@ def _deploy_together(run: Run, unit: Sequence[_Step]) -> None:
         retried(run, work)
     except BaseException as error:
         _failed(run, at, unit, error)
+    # Not before: an attempt that is rolled back brings the marks back.
+    run.marked.difference_update(step.change.id for step in unit)
 
 
 def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> None:
@@ -517,11 +544,15 @@ def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> No
     began = time.monotonic()
     run.listener.change("deploy", change.title)
     undone: tuple[str, ...] = ()
+    # Quoted for the session as it is now: a verify script may change its encoding.
+    record = registry.deployment(
+        conn, project.registry, project.plan, change, step.script_hash, step.requires, run.who
+    )
     open_change(run, step.deploy, begin)
     try:
         if step.deploy:
             run_script(conn, step.deploy, run.lock_timeout)
-            clean(run, step.deploy, savepoint=step.verify is not None)
+            clean(run, step.deploy, step.verify)
         if step.verify:
             undone = (run_verify_inside(run, step.verify),)
     except ScriptFailed as failed:
@@ -530,11 +561,7 @@ def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> No
         raise
     if change.id in run.marked:
         marker.clear(conn, project.registry, project.plan.project, change.id)
-    record = registry.deployment(
-        conn, project.registry, project.plan, change, step.script_hash, step.requires, run.who
-    )
     end_change(run, *undone, record, commit=commit)
-    run.marked.discard(change.id)
     run.listener.done(change.title, time.monotonic() - began, step.remark)
 
 
@@ -552,15 +579,7 @@ def _deploy_apart(run: Run, step: _Step) -> None:
     try:
         apart.run_apart(run, change, script, "deploy")
         if step.verify:
-            run_verify(
-                run.conn,
-                run.target,
-                run.project,
-                step.verify,
-                run.listener,
-                variables=run.given,
-                lock_timeout=run.lock_timeout,
-            )
+            _verify_apart(run, change, step.verify)
         record = registry.deployment(
             run.conn,
             run.project.registry,
@@ -584,6 +603,39 @@ def _deploy_apart(run: Run, step: _Step) -> None:
     run.listener.done(change.title, time.monotonic() - began, step.remark)
 
 
+def _verify_apart(run: Run, change: Change, script: Script) -> None:
+    """Verifies a change that has taken effect and is not recorded yet.
+
+    Raises:
+        ScriptFailed: it does not pass.
+        Failure: psql, which it needs, is missing.
+    """
+    try:
+        apart.leave(run, change, "ran to its end, but was not verified")
+        run_verify(
+            run.conn,
+            run.target,
+            run.project,
+            script,
+            run.listener,
+            variables=run.given,
+            lock_timeout=run.lock_timeout,
+        )
+    except ScriptFailed:
+        raise
+    except psycopg.Error as error:
+        raise ScriptFailed(shown(script.path), script.path, error) from None
+    except BaseException as error:
+        told = (
+            f"{change.name} took effect and was not verified.\n"
+            f"{apart.choices(run.project, change.name, change.id, 'deploy')}"
+        )
+        if isinstance(error, Failure):
+            raise Failure(f"{error}\n{told}") from None
+        error.add_note(told)
+        raise
+
+
 def _not_verified(run: Run, step: _Step, failed: ScriptFailed) -> NoReturn:
     """Takes back, by its revert script, a change that is there but does not pass its verify script.
 
@@ -595,15 +647,14 @@ def _not_verified(run: Run, step: _Step, failed: ScriptFailed) -> NoReturn:
     if gone(run.conn):
         raise Failure(
             f"{text}and the connection is lost. What the script did, stays.\n"
-            f"{apart.choices(run.project.plan, change.name, 'deploy')}"
+            f"{apart.choices(run.project, change.name, change.id, 'deploy')}"
         )
-    apart.leave(run, change, "ran to its end, but was not verified")
     try:
         take_back(run, step.index)
     except Failure as again:
         raise Failure(
             f"{text}and its revert script failed to take it back: {again}\n"
-            f"{apart.choices(run.project.plan, change.name, 'deploy')}"
+            f"{apart.choices(run.project, change.name, change.id, 'deploy')}"
         ) from None
     raise Failure(
         f"{text}so its revert script has taken it back. {remedy(failed)}, then deploy again: it "
@@ -615,7 +666,8 @@ def _record_failure(run: Run, change: Change) -> None:
     """Records in the history that a change failed to deploy."""
     if not gone(run.conn):
         # It is worth an attempt, but not a second error that hides the first.
-        with suppress(psycopg.Error):
+        with suppress(psycopg.Error), run.conn.transaction():
+            limit(run.conn, run.lock_timeout)
             registry.insert_event(
                 run.conn, run.project.registry, "fail", run.project.plan, change, run.who
             )

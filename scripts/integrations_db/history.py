@@ -96,5 +96,6 @@ def history(
             " order by committed_at {order} limit %(count)s"
         ).format(events=events, order=sql.SQL("asc" if oldest_first else "desc")),
         {"project": project, "kinds": list(kinds), "count": max_count},
+        binary=True,  # as text the form of a time is that of the DateStyle, which is anything
     )
     return [Event(*row[:5], *map(tuple, row[5:8]), *row[8:]) for row in rows]

@@ -8,6 +8,7 @@ Table and schema exist only while there is such a row: nothing of them is left i
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from integrations_db.errors import Failure
 from integrations_db.plan import Change
 from integrations_db.registry import Connection
 
-__all__ = ["Action", "Unfinished", "begin", "clear", "note", "unfinished"]
+__all__ = ["Action", "Unfinished", "begin", "clear", "forgetting", "note", "unfinished"]
 
 Action = Literal["deploy", "revert"]
 
@@ -75,6 +76,7 @@ def unfinished(conn: Connection, registry: str, project: str) -> list[Unfinished
             " from integrations_db.unfinished_scripts as u"
             " where registry = %s and project = %s order by started_at",
             (registry, project),
+            binary=True,  # as text the form of a time is that of the DateStyle, which is anything
         ).fetchall()
     except psycopg.errors.InsufficientPrivilege as error:
         raise Failure(
@@ -183,13 +185,31 @@ def clear(conn: Connection, registry: str, project: str, change_id: str) -> None
         " where registry = %s and project = %s and change_id = %s",
         (registry, project, change_id),
     )
+    # Whoever reads the table (a dump) must not keep the change from being recorded, nor must a rule
+    # of the database against dropping: then it stays, empty, until next time.
+    with suppress(psycopg.Error), conn.transaction():
+        _drop_if_last(conn)
+
+
+def forgetting(registry: str, project: str, change_id: str) -> str:
+    """Returns the statement with which a person takes the mark of a change away."""
+    key = sql.SQL(", ").join(map(sql.Literal, (registry, project, change_id)))
+    return (
+        sql.SQL("DELETE FROM {} WHERE (registry, project, change_id) = ({});")
+        .format(sql.SQL(_TABLE), key)
+        .as_string()
+    )
+
+
+def _drop_if_last(conn: Connection) -> None:
+    """Drops what was made for marks when none is left."""
     row = conn.execute(
         "select not exists (select from integrations_db.unfinished_scripts)"
         "   and pg_catalog.pg_has_role(c.relowner, 'USAGE'),"
         "  pg_catalog.pg_has_role(n.nspowner, 'USAGE')"
         "   and pg_catalog.obj_description(n.oid, 'pg_namespace') = %s"
         "   and not exists (select from pg_catalog.pg_depend as d"
-        "     where d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+        "     where d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass::pg_catalog.oid"
         "       and d.refobjid = n.oid and d.objid <> c.oid)"
         " from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace"
         " where n.nspname = 'integrations_db' and c.relname = 'unfinished_scripts'",
@@ -197,6 +217,7 @@ def clear(conn: Connection, registry: str, project: str, change_id: str) -> None
     ).fetchone()
     table, schema = row if row else (False, False)
     if table:
+        conn.execute(f"lock table {_TABLE} in access exclusive mode nowait")
         conn.execute("drop table integrations_db.unfinished_scripts")
         if schema:
             conn.execute("drop schema integrations_db")

@@ -141,7 +141,8 @@ def version(conn: Connection, registry: str) -> str | None:
         )
     if "releases" not in found:
         return "0"
-    text: LiteralString = "select pg_catalog.max(version)::text from {r}.releases"
+    # As text a real has as many digits as extra_float_digits says: 1.1 may become 1.
+    text: LiteralString = "select pg_catalog.max(version)::numeric::text from {r}.releases"
     row = conn.execute(_query(text, registry)).fetchone()
     number = f"{float(row[0]):.1f}" if row and row[0] else "0"
     if float(number) > float(VERSION):
@@ -260,14 +261,16 @@ def deployed_changes(
     text: LiteralString = (
         "select c.change_id, c.change, {digest}, c.committed_at,"
         "       c.committer_name || ' <' || c.committer_email || '>',"
-        "       array_agg(t.tag_id order by t.committed_at) filter (where t.tag_id is not null)"
+        "       pg_catalog.array_agg(t.tag_id order by t.committed_at)"
+        "         filter (where t.tag_id is not null)"
         "  from {r}.changes as c left join {r}.tags as t using (change_id)"
         " where c.project = %s group by c.change_id order by c.committed_at"
     )
     # After an upgrade from 0.x the ID of the change stands where its hash is not known.
     digest = sql.SQL("nullif(c.script_hash, c.change_id)" if hashes else "null")
     query = sql.SQL(text).format(r=sql.Identifier(registry), digest=digest)
-    rows = conn.execute(query, (project,))
+    # Binary: as text their form is that of the DateStyle, which is anything.
+    rows = conn.execute(query, (project,), binary=True)
     return [Deployed(r[0], r[1], r[2], r[3], r[4], tuple(r[5] or ())) for r in rows]
 
 
@@ -538,19 +541,21 @@ def keep_lock() -> str:
 
 def release_others() -> str:
     """Returns the statement that gives back what advisory locks a script left to its session."""
+    # The server shows two keys without their signs.
+    first, second = "classid::int8::bit(32)::int4", "objid::int8::bit(32)::int4"
     return f"""
         select case
             when mode = 'ShareLock' and objsubid = 1
               then pg_catalog.pg_advisory_unlock_shared((classid::int8 << 32) | objid::int8)
             when mode = 'ShareLock'
-              then pg_catalog.pg_advisory_unlock_shared(classid::int8::int4, objid::int8::int4)
+              then pg_catalog.pg_advisory_unlock_shared({first}, {second})
             when objsubid = 1
               then pg_catalog.pg_advisory_unlock((classid::int8 << 32) | objid::int8)
-            else pg_catalog.pg_advisory_unlock(classid::int8::int4, objid::int8::int4)
+            else pg_catalog.pg_advisory_unlock({first}, {second})
           end
           from pg_catalog.pg_locks
          where locktype = 'advisory' and pid = pg_catalog.pg_backend_pid() and granted
-           and not (classid = 0 and objid = {LOCK_KEY} and objsubid = 1)"""  # noqa: S608
+           and not (classid::int8 = 0 and objid::int8 = {LOCK_KEY} and objsubid = 1)"""  # noqa: S608
 
 
 def lock_changes(conn: Connection, registry: str) -> str:
@@ -565,7 +570,7 @@ def holder(conn: Connection) -> str:
         "  from pg_catalog.pg_locks as l join pg_catalog.pg_stat_activity as a using (pid)"
         "  join pg_catalog.pg_database as d on d.oid = l.database"
         " where l.locktype = 'advisory' and l.granted and d.datname = current_database()"
-        "   and l.classid = 0 and l.objid = %s and l.objsubid = 1",
+        "   and l.classid::int8 = 0 and l.objid::int8 = %s::int8 and l.objsubid = 1",
         (LOCK_KEY,),
     ).fetchone()
     if row is None:

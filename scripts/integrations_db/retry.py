@@ -34,7 +34,8 @@ _BLOCKERS = """
     select p.pid, a.usename, a.application_name, a.state, a.query,
       extract(epoch from pg_catalog.clock_timestamp() - a.state_change)::pg_catalog.float8,
       extract(epoch from pg_catalog.clock_timestamp() - a.xact_start)::pg_catalog.float8
-      from (select distinct pid from unnest(pg_catalog.pg_blocking_pids(%s)) as u (pid)) as p
+      from (select distinct pid
+              from pg_catalog.unnest(pg_catalog.pg_blocking_pids(%s)) as u (pid)) as p
       left join pg_catalog.pg_stat_activity as a using (pid)"""
 
 

@@ -29,6 +29,7 @@ from integrations_db.transaction import (
     clean,
     end_change,
     explain_failure,
+    limit,
     open_change,
     own_error,
     psql_variables,
@@ -88,7 +89,7 @@ def revert(
             keep = _deployed_index(plan, to, count) + 1
         indexes = range(count - 1, keep - 1, -1)
         changes = [plan.changes[index] for index in indexes]
-        stale = _unfinished(run, deployed, changes, resume or log_only)
+        _unfinished(run, deployed, changes, resume or log_only)
         if not changes:
             return []
         try:
@@ -97,10 +98,7 @@ def revert(
             raise ScriptError(
                 f"{error}\nNothing was touched. Correct or restore it, then revert again."
             ) from None
-        blocked = registry.requiring(conn, project.registry, [c.id for c in changes])
-        if blocked:
-            lines = [f"{required} is required by {name}" for required, name in blocked]
-            raise Failure("\n".join([*lines, "Nothing was touched; revert those first."]))
+        _required(run, changes)
         for script in scripts.values():
             if script and script.why:
                 listener.say(f"not in one transaction with its record: {script.why}")
@@ -109,8 +107,10 @@ def revert(
         registry.lock(conn, wait, listener.say)
         if [there.id for there in state.read(conn, project)] != [there.id for there in deployed]:
             raise Failure("another deployment went on meanwhile. Nothing was touched; look again.")
-        for change_id in stale:
+        _required(run, changes)
+        for change_id in _unfinished(run, deployed, changes, resume or log_only):
             with conn.transaction():
+                limit(conn, lock_timeout)
                 marker.clear(conn, project.registry, plan.project, change_id)
         listener.started("revert", len(changes))
         for index in indexes:
@@ -132,6 +132,18 @@ def _scripts(run: Run, indexes: Sequence[int], log_only: bool) -> dict[int, Scri
         return dict.fromkeys(indexes)
     variables = psql_variables(run.conn, project, "revert", run.given)
     return {index: project.script(index, "revert", variables) for index in indexes}
+
+
+def _required(run: Run, changes: Sequence[Change]) -> None:
+    """Refuses to revert what a change that stays requires.
+
+    Raises:
+        Failure: there is such a change, here or in another project.
+    """
+    ids = [change.id for change in changes]
+    if blocked := registry.requiring(run.conn, run.project.registry, ids):
+        lines = [f"{required} is required by {name}" for required, name in blocked]
+        raise Failure("\n".join([*lines, "Nothing was touched; revert those first."]))
 
 
 def _unfinished(

@@ -50,6 +50,8 @@ _STRAIGHT = re.compile(
 _CREATES_SLOT = re.compile(r"\b(?:create_slot|connect)\s*=\s*'?(?:false|off|no|0)\b", re.IGNORECASE)
 _REFRESHES_NOT = re.compile(r"\brefresh\s*=\s*'?(?:false|off|no|0)\b", re.IGNORECASE)
 _SLOT_OPTIONS = re.compile(r"\b(?:failover|two_phase)\b", re.IGNORECASE)
+_ENDS_WITH_TRANSACTION = re.compile(r"\bon\s+commit\s+(?:drop|delete)\b", re.IGNORECASE)
+_DBLINK = re.compile(r"\bdblink\w*\s*\(", re.IGNORECASE)
 _READ_ONLY = re.compile(r"\bread\s+only\b", re.IGNORECASE)
 _OPENING = re.compile(
     r"(?:begin(?:\s+(?:work|transaction))?|start\s+transaction|set\s+transaction)\b",
@@ -359,6 +361,8 @@ def _frame(steps: Sequence[_Step]) -> _Frame:
                 frame.note(step, "the DO block ends transactions itself")
             elif opened is None and _changes_begin(head):
                 frame.note(step, "changes how the next transactions begin")
+            elif opened is None and not frame.own and (why := _wants_none(statement.text, head)):
+                frame.note(step, why)
             elif opened is None and frame.own and not _is_set(step):
                 frame.note(step, "stands outside of the script's transaction")
     if opened and not (opened.chains and fresh):
@@ -367,6 +371,19 @@ def _frame(steps: Sequence[_Step]) -> _Frame:
     elif undone and all(_is_set(step) for step in steps[steps.index(undone) + 1 :]):
         frame.refusal = undone, "ROLLBACK at the end"
     return frame
+
+
+def _wants_none(text: str, head: Sequence[str]) -> str | None:
+    """Returns why a statement without a transaction of its script would differ inside of ours."""
+    if head[0] in ("LOCK", "SAVEPOINT", "RELEASE") or head[:2] == ("ROLLBACK", "TO"):
+        return f"{head[0]} outside of a transaction, which PostgreSQL refuses"
+    if head[0] == "DECLARE" and ("WITH", "HOLD") not in pairwise(head):
+        return "DECLARE outside of a transaction, which PostgreSQL refuses"
+    if {"TEMP", "TEMPORARY"} & set(head[1:3]) and _ENDS_WITH_TRANSACTION.search(text):
+        return "ON COMMIT outside of a transaction, at the end of the statement itself"
+    if head[0] != "CREATE" and _DBLINK.search(text):
+        return "dblink, which sees only what is committed"
+    return None
 
 
 def _changes_begin(head: Sequence[str]) -> bool:
@@ -404,6 +421,8 @@ def _verify_frame(steps: Sequence[_Step]) -> _Frame:
                 frame.note(step, f"{name} cannot run inside a transaction")
             elif head[0] == "DO" and _commits_inside(statement.text):
                 frame.note(step, "the DO block ends transactions itself")
+            elif not frame.own and (why := _wants_none(statement.text, head)):
+                frame.note(step, why)
     return frame
 
 

@@ -20,7 +20,7 @@ from psycopg.pq import TransactionStatus
 
 from integrations_db import psql, registry
 from integrations_db.config import Committer, Target
-from integrations_db.database import FRESH, connect, explain, fresh, gone, place
+from integrations_db.database import connect, explain, fresh, freshen, gone, place
 from integrations_db.errors import Failure, Locked
 from integrations_db.lexer import Statement
 from integrations_db.project import Project
@@ -58,6 +58,16 @@ NOT_ATOMIC = (
     errors.ActiveSqlTransaction,
     errors.InvalidTransactionTermination,
     errors.UnsafeNewEnumValueUsage,
+)
+_ANY_DEFERRED = "select exists (select from pg_catalog.pg_constraint where condeferred)"
+_DEFERRED = (
+    "select pg_catalog.string_agg(distinct pg_catalog.format('%I.%I', n.nspname, c.conname), ', ')"
+    "  from pg_catalog.pg_constraint as c"
+    "  join pg_catalog.pg_namespace as n on n.oid = c.connamespace"
+    " where c.condeferred and pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
+    # One that cannot be deferred may bear the same name, and would be refused.
+    "   and not exists (select from pg_catalog.pg_constraint as o where o.conname = c.conname"
+    "                    and o.connamespace = c.connamespace and not o.condeferrable)"
 )
 _LOCK_TIMEOUT = 5.0  # seconds, for scripts that say nothing of it
 
@@ -169,6 +179,28 @@ def run_script(conn: Connection, script: Script, lock_timeout: float | None) -> 
             raise ScriptFailed(place(script, statement, error), script.path, error) from None
 
 
+def _execute(conn: Connection, commands: list[str], declared: bool) -> None:
+    """Sends commands in one message.
+
+    Args:
+        conn: where.
+        commands: them.
+        declared: whether constraints are to be deferred again as they are declared. The end of a
+            script has checked them all, which holds until the transaction ends; SQL knows no way
+            back but names.
+    """
+    if not declared:
+        conn.execute("; ".join(commands).encode())
+        return
+    cursor = conn.execute("; ".join([*commands, _ANY_DEFERRED]).encode())
+    while cursor.nextset():
+        pass
+    if cursor.fetchone() == (True,):
+        found = conn.execute(_DEFERRED.encode()).fetchone()
+        if found and found[0]:
+            conn.execute(f"SET CONSTRAINTS {found[0]} DEFERRED".encode())
+
+
 def open_change(run: Run, script: Script | None, begin: str | None = "BEGIN") -> None:
     """Opens the transaction of a change: lock timeout, and the registry locked as Sqitch locks it.
 
@@ -185,19 +217,20 @@ def open_change(run: Run, script: Script | None, begin: str | None = "BEGIN") ->
     if script and not script.own_transaction:
         # psql would commit each of its statements, and so check deferred constraints at once.
         commands.append("SET CONSTRAINTS ALL IMMEDIATE")
+    declared = script is not None and script.own_transaction and begin is None
     try:
-        run.conn.execute("; ".join(commands).encode())
+        _execute(run.conn, commands, declared)
     except BUSY as error:
         raise ScriptFailed(f"the registry ({run.project.registry}.changes)", None, error) from None
 
 
-def clean(run: Run, script: Script, savepoint: bool = False) -> None:
+def clean(run: Run, script: Script, verify: Script | None = None) -> None:
     """Ends what a script leaves to its session: deferred constraints, role, settings, temp tables.
 
     Args:
         run: what is done.
         script: it.
-        savepoint: whether a verify script follows, whose doings will be taken back.
+        verify: the verify script that follows, whose doings will be taken back.
 
     Raises:
         ScriptFailed: a deferred constraint does not hold.
@@ -205,15 +238,15 @@ def clean(run: Run, script: Script, savepoint: bool = False) -> None:
     if run.conn.info.transaction_status != TransactionStatus.INTRANS:
         message = "the script ended the transaction that it ran in, so it could not be recorded"
         raise ScriptFailed(shown(script.path), script.path, None, message)
-    commands = ["SET CONSTRAINTS ALL IMMEDIATE", FRESH]
+    commands = ["SET CONSTRAINTS ALL IMMEDIATE", freshen(run.conn)]
     if "advisory" in script.source.lower():
         # Those of its session would have ended with it; the deployment lock is ours.
         commands.append(registry.release_others())
     commands.append(_limit(run.lock_timeout))
-    if savepoint:
+    if verify:
         commands.append(f"SAVEPOINT {VERIFY_SAVEPOINT}")
     try:
-        run.conn.execute("; ".join(commands).encode())
+        _execute(run.conn, commands, declared=verify is not None and verify.own_transaction)
     except psycopg.Error as error:
         raise ScriptFailed(shown(script.path), script.path, error) from None
 
@@ -225,6 +258,9 @@ def run_verify_inside(run: Run, script: Script) -> str:
         What takes back whatever it did, to be sent before the change is recorded.
     """
     run_script(run.conn, script, run.lock_timeout)
+    if run.conn.info.encoding != "utf-8":
+        # A message is read in the encoding that is in force before its first statement.
+        run.conn.execute("SET client_encoding = 'UTF8'")
     return (
         f"ROLLBACK TO SAVEPOINT {VERIFY_SAVEPOINT}; RELEASE SAVEPOINT {VERIFY_SAVEPOINT};"
         " DEALLOCATE ALL"
@@ -343,12 +379,17 @@ def run_verify(
     if script.execution == "atomic":
         try:
             with atomic(conn, keep=False, begin=script.begin):
-                conn.execute(f"{_limit(lock_timeout)}; SAVEPOINT {VERIFY_SAVEPOINT}".encode())
+                commands = [_limit(lock_timeout), f"SAVEPOINT {VERIFY_SAVEPOINT}"]
+                if not script.own_transaction:
+                    commands.append("SET CONSTRAINTS ALL IMMEDIATE")
+                conn.execute("; ".join(commands).encode())
                 run_script(conn, script, lock_timeout)
             return
         except ScriptFailed as failed:
             if not isinstance(failed.error, NOT_ATOMIC):
                 raise
+        except psycopg.Error as error:
+            raise ScriptFailed(shown(script.path), script.path, error) from None
     with closing(connect(target, listener.say)) as own:
         for statement in script.statements:
             try:
@@ -379,7 +420,10 @@ def _meaning(error: psycopg.Error) -> str | None:
     if isinstance(error, errors.InsufficientPrivilege):
         return "The role that deploys lacks this privilege."
     if isinstance(error, errors.ReadOnlySqlTransaction):
-        return "This server is read-only, perhaps a standby: deploy to the primary."
+        return (
+            "This server is read-only, perhaps a standby: deploy to the primary. Or "
+            "default_transaction_read_only is on for this role or database."
+        )
     if isinstance(error, errors.DiskFull):
         return "The server's disk is full; what was not committed takes up no room for long."
     return None

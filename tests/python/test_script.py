@@ -23,6 +23,21 @@ def texts(script: Script) -> list[str]:
     return [statement.text for statement in script.body]
 
 
+# Without a BEGIN, psql would commit each statement: inside of one transaction these differ.
+NEEDS_PSQLS_TRANSACTIONS = [
+    ("a;\nlock table t;", 2, "LOCK outside of a transaction"),
+    ("savepoint s;", 1, "SAVEPOINT outside"),
+    ("a;\nrollback to s;", 2, "ROLLBACK outside"),
+    ("release s;", 1, "RELEASE outside"),
+    ("declare c cursor for select 1;", 1, "DECLARE outside"),
+    ("declare c scroll cursor without hold for select 1;", 1, "DECLARE outside"),
+    ("a;\ncreate local temporary table t (a int) on commit drop;", 2, "ON COMMIT outside"),
+    ("create temp table t on\ncommit delete rows as select 1;", 1, "ON COMMIT outside"),
+    ("create table t ();\nselect dblink_exec('', 'insert into t default values');", 2, "dblink"),
+    ("a;\ndo $$ begin perform dblink('x', 'y'); end $$;", 2, "dblink"),
+]
+
+
 @pytest.mark.parametrize(
     ("source", "begin", "body"),
     [
@@ -103,6 +118,28 @@ def test_a_verify_script_is_one_transaction_that_is_undone(
     assert texts(script) == body
 
 
+@pytest.mark.parametrize(("source", "line", "why"), NEEDS_PSQLS_TRANSACTIONS)
+def test_a_transaction_of_its_own_is_as_good_as_psqls(
+    tmp_path: Path, source: str, line: int, why: str
+) -> None:
+    assert read(tmp_path, f"begin; {source} commit;").execution == "atomic"
+    alone = read(tmp_path, source, "verify")
+    assert alone.execution == "not atomic"
+    assert f"x.sql:{line}: {why}" in (alone.why or "")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "declare c cursor with hold for select 1;",
+        "create temp table t (a int) on commit preserve rows;",
+        "create function f() returns text language sql as $$ select dblink('x', 'y') $$;",
+    ],
+)
+def test_atomic_without_a_begin(tmp_path: Path, source: str) -> None:
+    assert read(tmp_path, source).execution == "atomic"
+
+
 @pytest.mark.parametrize(
     ("source", "line", "why"),
     [
@@ -144,6 +181,7 @@ def test_a_verify_script_is_one_transaction_that_is_undone(
         ("do 'begin rollback and chain; end';", 1, "DO block"),
         ("do e'begin commit; end';", 1, "DO block"),
         ("begin;\na;\ncommit;\nrollback;", 4, "ROLLBACK without a BEGIN"),
+        *NEEDS_PSQLS_TRANSACTIONS,
     ],
 )  # fmt: skip
 def test_not_atomic(tmp_path: Path, source: str, line: int, why: str) -> None:

@@ -1,245 +1,353 @@
-"""Where the command is started from, and what becomes of its streams and its terminal."""
+"""What surrounds a script (settings, planted functions, locks) changes nothing of what is kept."""
 
 from __future__ import annotations
 
-import os
-import pty
-import shlex
-import signal
-import subprocess
-import sys
-import time
-from contextlib import suppress
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
-from engine import Heard, deploy
-from psycopg.conninfo import conninfo_to_dict
+from engine import Heard, deploy, revert
 from small_project import (
     Sql,
-    command,
-    environment,
     recorded,
-    require,
     rows,
     run,
+    sqitch,
     table,
     tables,
     write_project,
 )
 from test_deployer import sleeping, start, wait_for
+from test_marker import HALF, SLOW, marked, nothing_made_for_marks
 
-from integrations_db.terminal import Unwritable
+from integrations_db.errors import Failure, Locked
 
-INCLUDING = Sql("\\ir inc/table.sql\n", "\\i shared/drop.sql\n", None)
-
-
-def including(folder: Path) -> Path:
-    """Writes a project whose scripts include others, one of them by way of a link."""
-    project = write_project(folder / "project", {"a": INCLUDING})
-    (project / "shared").mkdir()
-    (project / "shared" / "drop.sql").write_text("drop table t;\n")
-    (project / "deploy" / "a.sql").rename(project / "shared" / "a.sql")
-    (project / "deploy" / "a.sql").symlink_to("../shared/a.sql")
-    (project / "deploy" / "inc").mkdir()
-    (project / "deploy" / "inc" / "table.sql").write_text("create table t ();\n")
-    return project
+pytestmark = pytest.mark.database
 
 
-@pytest.mark.database
-def test_psql_runs_where_the_project_is(empty_database: str, tmp_path: Path) -> None:
-    program = require("psql")
-    project = including(tmp_path)
-    # A path in the configuration begins at the project, one on the command line here.
-    (project / "my-psql").write_text(f'#!/bin/sh\necho >> used\nexec {program} "$@"\n')
-    (project / "my-psql").chmod(0o755)
-    with (project / "sqitch.conf").open("a") as conf:
-        conf.write('[engine "pg"]\n\tclient = ./my-psql\n')
-    there = conninfo_to_dict(empty_database)
-    (tmp_path / "pgpass").write_text(f"*:*:*:*:{there.pop('password', '')}\n")
-    (tmp_path / "pgpass").chmod(0o600)
-    (tmp_path / "services").write_text(
-        "[here]\n" + "".join(f"{key}={value}\n" for key, value in there.items())
-    )
-    env = {"PGSERVICEFILE": "services"}
-    target = "service=here passfile=pgpass"
-    done = run(tmp_path, "--chdir", "project", "deploy", target, **env)
-    assert done.returncode == 0, done.stderr
-    assert "project/deploy/a.sql:2: psql's \\ir" in done.stderr
-    assert (recorded(empty_database), tables(empty_database)) == (["a"], {"t"})
-    assert (project / "used").read_text() == "\n"
-    done = run(tmp_path, "--chdir", "project", "revert", "--all", "-y", target, **env)
-    assert done.returncode == 0, done.stderr
-    assert (recorded(empty_database), tables(empty_database)) == ([], set())
+def execute(dsn: str, *statements: str) -> None:
+    """Runs statements, each by itself."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        for statement in statements:
+            conn.execute(statement.encode())
 
 
-@pytest.mark.database
-def test_an_error_in_an_included_file_is_named_from_here(
+@pytest.mark.parametrize("setting", ["datestyle = 'German, DMY'", "extra_float_digits = -15"])
+def test_settings_of_the_database(empty_database: str, tmp_path: Path, setting: str) -> None:
+    name = rows(empty_database, "select quote_ident(current_database())")[0][0]
+    execute(empty_database, f"alter database {name} set {setting}")
+    write_project(tmp_path, {"a": table("a", tags=("v1",)), "h": HALF})
+    assert run(tmp_path, "deploy", empty_database, "--to", "a").returncode == 0
+    for arguments in (
+        ["deploy", empty_database, "--to", "a"],
+        ["status", empty_database],
+        ["verify", empty_database],
+        ["log", empty_database],
+        ["check", empty_database],
+    ):
+        done = run(tmp_path, *arguments)
+        assert done.returncode == 0, (arguments, done.stderr)
+    for _ in range(2):  # the second reads the mark of the first
+        done = run(tmp_path, "deploy", empty_database)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert "deploy --resume" in done.stderr
+    assert "Unfinished: the deploy of h" in run(tmp_path, "status", empty_database).stdout
+
+
+def test_functions_and_operators_of_others_are_not_called(
     empty_database: str, tmp_path: Path
 ) -> None:
-    require("psql")
-    project = including(tmp_path)
-    (project / "deploy" / "inc" / "table.sql").write_text("\nnonsense;\n")
-    done = run(tmp_path, "--chdir", "project", "deploy", empty_database)
-    assert done.returncode == 1
-    assert "integrations-db: project/deploy/inc/table.sql:2: ERROR 42601" in done.stderr
-    assert "psql does not tell how much of project/deploy/a.sql took effect" in done.stderr
-
-
-@pytest.mark.database
-def test_a_missing_script_is_told_with_what_is_left(empty_database: str, tmp_path: Path) -> None:
-    write_project(tmp_path, {"a": table("a"), "b": table("b")})
-    (tmp_path / "deploy" / "b.sql").rename(tmp_path / "b.sql")
-    done = run(tmp_path, "deploy", empty_database)
-    assert (done.returncode, recorded(empty_database)) == (1, [])
-    assert "deploy/b.sql: cannot be read: No such file" in done.stderr
-    assert "No script was run. Correct or restore it, then deploy again." in done.stderr
-    (tmp_path / "b.sql").rename(tmp_path / "deploy" / "b.sql")
-    assert run(tmp_path, "deploy", empty_database).returncode == 0
-    (tmp_path / "revert" / "a.sql").unlink()
-    done = run(tmp_path, "revert", "--all", "-y", empty_database)
-    assert (done.returncode, recorded(empty_database)) == (1, ["a", "b"])
-    assert "Nothing was touched. Correct or restore it, then revert again." in done.stderr
-
-
-def redirected(
-    folder: Path, redirections: str, *arguments: str
-) -> subprocess.CompletedProcess[str]:
-    """Runs our command with redirections of a shell."""
-    return subprocess.run(  # noqa: S602
-        f"{shlex.join(command(*arguments))} {redirections}",
-        shell=True,
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+    """Whoever may create in public must not have its code run by the role that deploys."""
+    trap = "language plpgsql as $$ begin raise exception 'trapped'; end $$"
+    execute(
+        empty_database,
+        f"create function public.grow(text[], text) returns text[] {trap}",
+        "create aggregate public.array_agg(text) (sfunc = public.grow, stype = text[])",
+        f"create function public.same(oid, integer) returns boolean {trap}",
+        "create operator public.= (leftarg = oid, rightarg = integer, function = public.same)",
+        f"create function public.same(oid, regclass) returns boolean {trap}",
+        "create operator public.= (leftarg = oid, rightarg = regclass, function = public.same)",
     )
+    locks = Sql("begin;\nselect pg_advisory_lock(1);\ncommit;\n", verify=None)
+    apart = Sql("vacuum pg_am;\n", "select 1;\n")
+    write_project(tmp_path, {"a": table("a", tags=("v1",)), "l": locks, "v": apart})
+    deploy(tmp_path, empty_database)
+    assert deploy(tmp_path, empty_database).changes == ()
+    assert recorded(empty_database) == ["a", "l", "v"]
+    assert nothing_made_for_marks(empty_database)
+    with psycopg.connect(empty_database, autocommit=True) as other:
+        other.execute("select pg_advisory_lock(75474063)")
+        with pytest.raises(Failure, match="another deployment of this database is running"):
+            deploy(tmp_path, empty_database, wait=0)
 
 
-@pytest.mark.database
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams(empty_database: str, tmp_path: Path, closed: str) -> None:
-    write_project(tmp_path, {"a": table("a")})
-    done = redirected(tmp_path, closed, "deploy", empty_database)
-    assert (done.returncode, recorded(empty_database)) == (0, ["a"]), done.stderr
-    done = redirected(tmp_path, closed, "revert", "--all", empty_database)
-    assert (done.returncode, recorded(empty_database)) == (2, ["a"])
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.static
-@pytest.mark.parametrize("arguments", [("plan",), ("plan", "--json")])
-def test_a_full_disk_under_the_output(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    write_project(tmp_path, {"a": table("a")})
-    done = redirected(tmp_path, ">/dev/full", *arguments)
-    assert done.returncode == 1
-    assert done.stderr == (
-        "integrations-db: standard output cannot be written: No space left on device\n"
-    )
-    assert redirected(tmp_path, "2>/dev/full", "plan", "--nonsense").returncode == 2
-
-
-@pytest.mark.database
-def test_output_that_fails_while_psql_runs(empty_database: str, tmp_path: Path) -> None:
-    """What it did may be there: the mark stays."""
-    require("psql")
-    write_project(tmp_path, {"a": Sql("create table t ();\n\\echo done\n", None, None)})
-
-    def full(text: str) -> None:
-        if text == "done":
-            raise Unwritable("the disk is full")
-
-    with pytest.raises(Unwritable) as raised:
-        deploy(tmp_path, empty_database, Heard(when=full))
-    assert "psql does not tell how much" in "\n".join(raised.value.__notes__)
-    marked = rows(empty_database, "select change from integrations_db.unfinished_scripts")
-    assert (marked, recorded(empty_database)) == ([("a",)], [])
-
-
-@pytest.mark.database
-@pytest.mark.parametrize(
-    ("number", "code", "said"),
-    [(signal.SIGINT, 130, "interrupted."), (signal.SIGTERM, 1, "terminated.")],
+PARENT_AND_CHILD = Sql(
+    "begin;\ncreate table p (id int primary key);\n"
+    "create table c (p int references p deferrable initially deferred);\ncommit;\n",
+    "begin;\ndrop table c, p;\ncommit;\n",
 )
-def test_a_signal_at_the_prompt(
-    empty_database: str, tmp_path: Path, number: signal.Signals, code: int, said: str
+CHILD_FIRST = "begin;\ninsert into c values (1);\ninsert into p values (1);\ncommit;\n"
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_constraints_are_deferred_again_in_the_next_change_of_a_transaction(
+    empty_database: str, tmp_path: Path, dry_run: bool
 ) -> None:
-    write_project(tmp_path, {"a": table("a")})
-    assert run(tmp_path, "deploy", empty_database).returncode == 0
-    terminal, its_side = pty.openpty()
-    process = subprocess.Popen(  # noqa: S603
-        command("revert", "--all", empty_database),
-        cwd=tmp_path,
-        env=environment(),
-        stdin=its_side,
-        stdout=its_side,
-        stderr=its_side,
+    write_project(tmp_path, {"t": PARENT_AND_CHILD, "d": Sql(CHILD_FIRST)})
+    done = deploy(tmp_path, empty_database, mode="all", dry_run=dry_run)
+    assert (len(done.changes), done.executed) == (2, True)
+    assert recorded(empty_database) == ([] if dry_run else ["t", "d"])
+
+
+def test_constraints_are_deferred_in_a_verify_script_too(
+    empty_database: str, tmp_path: Path
+) -> None:
+    orphan = "begin;\ninsert into c values (2);\nrollback;\n"
+    write_project(tmp_path, {"t": PARENT_AND_CHILD, "d": Sql(CHILD_FIRST, verify=orphan)})
+    deploy(tmp_path, empty_database)
+    assert recorded(empty_database) == ["t", "d"]
+    assert rows(empty_database, "select p from c") == [(1,)]
+    assert sqitch(tmp_path, empty_database, "verify", "{target}").returncode == 0
+
+
+def test_a_constraint_that_does_not_hold_is_found_behind_one_that_was_deferred_again(
+    empty_database: str, tmp_path: Path
+) -> None:
+    orphan = Sql("begin;\ninsert into c values (2);\ncommit;\n")
+    write_project(tmp_path, {"t": PARENT_AND_CHILD, "d": orphan, "after": table("a")})
+    with pytest.raises(Failure, match=r"deploy/d.sql: ERROR 23503"):
+        deploy(tmp_path, empty_database, mode="all")
+    assert tables(empty_database) == set()
+
+
+def test_advisory_locks_of_every_kind_of_key_are_given_back(
+    empty_database: str, tmp_path: Path
+) -> None:
+    takes = (
+        "begin;\nselect pg_advisory_lock(-1, -2), pg_advisory_lock(3, 4), pg_advisory_lock(-5),"
+        " pg_advisory_lock(9000000000), pg_advisory_lock_shared(-6, 7),"
+        " pg_advisory_lock_shared(-8);\ncommit;\n"
     )
-    os.close(its_side)
-    shown = b""
-    with suppress(OSError):  # nobody is at its other side any more
-        while told := os.read(terminal, 4096):
-            shown += told
-            if shown.endswith(b"[y/N]: "):
-                time.sleep(1)  # what reads the answer does not see a signal before it waits
-                process.send_signal(number)
-    os.close(terminal)
-    assert process.wait(60) == code
-    assert f"integrations-db: {said}\r\nNothing was reverted.\r\n" in shown.decode()
+    look = (
+        "do $$ begin if exists (select from pg_locks where locktype = 'advisory' and"
+        " pid = pg_backend_pid() and objid::int8 <> 75474063) then raise 'kept'; end if; end $$;\n"
+    )
+    write_project(tmp_path, {"a": Sql(takes, verify=look)})
+    deploy(tmp_path, empty_database)
     assert recorded(empty_database) == ["a"]
 
 
-@pytest.mark.database
-def test_a_terminal_that_hangs_up(empty_database: str, tmp_path: Path) -> None:
-    write_project(tmp_path, {"a": Sql("select pg_sleep(60);\n")})
+def test_the_encoding_of_a_verify_script_does_not_reach_the_record(
+    empty_database: str, tmp_path: Path
+) -> None:
+    note = "Ω, €, \\ and 'quotes'"
+    other = "begin;\nset client_encoding = 'LATIN1';\nselect 1;\nrollback;\n"
+    write_project(tmp_path, {"a": table("a", verify=other, note=note)})
+    deploy(tmp_path, empty_database)
+    assert rows(empty_database, "select note from sqitch.changes") == [(note,)]
+
+
+def test_a_connection_that_is_lost_while_a_script_runs_apart_is_told_truly(
+    empty_database: str, tmp_path: Path
+) -> None:
+    """The script took effect: to say that nothing is half done would be false."""
+    ends_ours = (
+        "create table h1 (id int);\nselect pg_terminate_backend(pid) from pg_locks"
+        " where locktype = 'advisory' and objid::int8 = 75474063 and granted;\nvacuum h1;\n"
+    )
+    write_project(tmp_path, {"h": Sql(ends_ours, "drop table h1;\n")})
+    with pytest.raises(Failure) as failed:
+        deploy(tmp_path, empty_database)
+    assert "no change is half done" not in str(failed.value)
+    assert "h took effect and was not verified" in str(failed.value)
+    assert "deploy --resume" in str(failed.value)
+    assert tables(empty_database) == {"h1"}
+    assert marked(empty_database) == ["h"]
+
+
+def test_an_interrupt_while_a_script_that_ran_apart_is_verified_tells_what_is_left(
+    empty_database: str, tmp_path: Path
+) -> None:
+    slow = "select pg_sleep(30);\n"
+    write_project(tmp_path, {"h": Sql("create table h1 ();\nvacuum h1;\n", verify=slow)})
     process = start(tmp_path, "deploy", empty_database)
     wait_for(lambda: sleeping(empty_database))
-    process.send_signal(signal.SIGHUP)
-    stderr = process.communicate(timeout=60)[1]
-    assert (process.returncode, recorded(empty_database)) == (1, [])
-    assert "terminated." in stderr
+    process.terminate()
+    _, said = process.communicate(timeout=15)
+    assert "h took effect and was not verified" in said
+    assert "deploy --resume" in said
+    done = run(tmp_path, "deploy", empty_database)
+    assert "it ran to its end, but was not verified" in done.stderr
 
 
-@pytest.mark.static
-def test_nohup_is_respected(tmp_path: Path) -> None:
-    code = (
-        "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "from integrations_db.cli import main\n"
-        "try: main(['plan'])\n"
-        "except SystemExit: print(signal.getsignal(signal.SIGHUP).name)"
+def forgotten(dsn: str, message: str) -> None:
+    """Runs the statement that a message gives for forgetting a mark."""
+    found = re.search(r"DELETE FROM .*;", message)
+    assert found, message
+    execute(dsn, found[0])
+
+
+def test_a_mark_of_what_the_plan_has_no_more_has_a_way_out(
+    empty_database: str, tmp_path: Path
+) -> None:
+    write_project(tmp_path, {"a": table("a"), "h": HALF})
+    with pytest.raises(Failure):
+        deploy(tmp_path, empty_database)
+    write_project(tmp_path, {"a": table("a"), "better": table("better")})
+    choices: list[dict[str, Any]] = [{}, {"resume": True}, {"log_only": True}]
+    for options in choices:
+        with pytest.raises(Failure, match=r"h \(ID .* not in .*sqitch.plan any more") as failed:
+            deploy(tmp_path, empty_database, **options)
+        assert "--resume" not in str(failed.value)
+        assert recorded(empty_database) == ["a"]
+    execute(empty_database, "drop table h1, h2")
+    forgotten(empty_database, str(failed.value))
+    deploy(tmp_path, empty_database)
+    assert recorded(empty_database) == ["a", "better"]
+
+
+def test_what_was_undone_by_hand_can_be_forgotten(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": table("a"), "h": HALF})
+    with pytest.raises(Failure):
+        deploy(tmp_path, empty_database)
+    execute(empty_database, "drop table h1, h2")
+    with pytest.raises(Failure, match="forgets it") as failed:
+        revert(tmp_path, empty_database)
+    forgotten(empty_database, str(failed.value))
+    revert(tmp_path, empty_database)
+    assert tables(empty_database) == set()
+
+
+def test_whoever_reads_the_marks_keeps_no_change_from_being_recorded(
+    empty_database: str, tmp_path: Path
+) -> None:
+    quick = Sql("create table h1 ();\nvacuum h1;\nselect pg_sleep(2);\n", verify=None)
+    write_project(tmp_path, {"h": quick, "again": Sql("vacuum h1;\n", verify=None)})
+    with psycopg.connect(empty_database) as reader:
+        process = start(tmp_path, "deploy", empty_database, "--to", "h")
+        wait_for(lambda: sleeping(empty_database))
+        reader.execute("select from integrations_db.unfinished_scripts")
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == 0, said
+        assert "trying again" not in said
+    assert recorded(empty_database) == ["h"]
+    assert marked(empty_database) == []
+    deploy(tmp_path, empty_database)
+    assert nothing_made_for_marks(empty_database)
+
+
+def test_revert_looks_again_after_it_has_waited(empty_database: str, tmp_path: Path) -> None:
+    """Another project may have come to require what is to go, while its deployer held the lock."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    apart = Sql("create table h1 ();\nvacuum h1;\n", "drop table h1;\nvacuum pg_am;\n")
+    write_project(first, {"h": apart}, project="first")
+    write_project(second, {"b": table("b")}, project="second")
+    deploy(first, empty_database)
+    deploy(second, empty_database)
+    heard = Heard()
+    with psycopg.connect(empty_database, autocommit=True) as other:
+        other.execute("select pg_advisory_lock(75474063)")
+
+        def meanwhile(_: str) -> None:
+            other.execute(
+                "insert into sqitch.dependencies select b.change_id, 'require', 'first:h',"
+                " h.change_id from sqitch.changes as b, sqitch.changes as h"
+                " where b.change = 'b' and h.change = 'h'"
+            )
+            other.execute("select pg_advisory_unlock(75474063)")
+
+        heard.when = meanwhile
+        heard.said.clear()
+        with pytest.raises(Failure, match="required by second:b"):
+            revert(first, empty_database, heard)
+    assert "h1" in tables(empty_database)
+    assert marked(empty_database) == []
+
+
+def test_the_way_out_of_a_reworked_change_names_it_and_no_other(
+    empty_database: str, tmp_path: Path
+) -> None:
+    """Its name is also that of the change that it replaces."""
+    write_project(tmp_path, {"f": table("f", tags=("v1",)), "g": table("g"), "x": SLOW})
+    plan = tmp_path / "sqitch.plan"
+    plan.write_text(
+        re.sub(r"^x (\S+)", r"f [f@v1] \1", plan.read_text(encoding="utf-8"), flags=re.MULTILINE),
+        encoding="utf-8",
     )
+    for kind in ("deploy", "revert", "verify"):
+        text = (tmp_path / kind / "f.sql").read_text()
+        (tmp_path / kind / "f@v1.sql").write_text(text)
+    (tmp_path / "deploy" / "f.sql").write_text("-- rework\ncreate table h1 ();\nvacuum h1;\n")
+    (tmp_path / "verify" / "f.sql").write_text("-- rework\nselect 1;\n")
+    (tmp_path / "revert" / "f.sql").write_text("-- rework\ndrop table h1;\nvacuum pg_am;\nnosuch;")
+    deploy(tmp_path, empty_database)
+    with pytest.raises(Failure) as failed:
+        revert(tmp_path, empty_database, to="g")
+    assert "revert --resume --to g:" in str(failed.value)
+    assert "--all" not in str(failed.value)
+
+
+def test_nothing_waits_longer_than_it_may(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for the registry, nor to record a failure, nor for the mark; else these would hang."""
+    monkeypatch.setattr("integrations_db.retry.PAUSES", (0.1,))
     write_project(tmp_path, {"a": table("a")})
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
+    deploy(tmp_path, empty_database)
+    bad = Sql("begin;\nselect 1 / 0;\ncommit;\n")
+    write_project(tmp_path, {"a": table("a", tags=("late",)), "bad": bad})
+    with psycopg.connect(empty_database) as other:
+        other.execute("lock table sqitch.tags in share mode")
+        with pytest.raises(Locked, match="Other sessions hold the registry") as busy:
+            deploy(tmp_path, empty_database, lock_timeout=0.2)
+        assert f"server process {other.info.backend_pid}" in str(busy.value)
+        other.rollback()
+        other.execute("lock table sqitch.events in share mode")
+        with pytest.raises(Failure, match="division by zero"):
+            deploy(tmp_path, empty_database, lock_timeout=0.2)
+        other.rollback()
+        write_project(tmp_path, {"a": table("a", tags=("late",)), "h": HALF})
+        with pytest.raises(Failure, match="took effect and stays") as failed:
+            deploy(tmp_path, empty_database)
+        execute(empty_database, "drop table h1, h2")
+        forgotten(empty_database, str(failed.value))
+        other.execute("lock table integrations_db.unfinished_scripts in share mode")
+        with pytest.raises(Locked, match="h was not begun"):
+            deploy(tmp_path, empty_database, lock_timeout=0.2)
+    assert tables(empty_database) == {"a"}
+
+
+def test_a_connection_that_is_lost_while_such_a_script_is_recorded_is_told_truly(
+    empty_database: str, tmp_path: Path
+) -> None:
+    write_project(tmp_path, {"a": table("a"), "h": Sql("create table h1 ();\nvacuum h1;\n")})
+    deploy(tmp_path, empty_database, to="a")
+    execute(
+        empty_database,
+        "create function public.die() returns trigger language plpgsql as $$ begin"
+        "  perform pg_terminate_backend(pg_backend_pid()); return new; end $$",
+        "create trigger die before insert on sqitch.events execute function public.die()",
     )
-    assert done.stdout == "a\nSIG_IGN\n"
+    with pytest.raises(Failure) as failed:
+        deploy(tmp_path, empty_database)
+    assert "The script of h ran to its end, but that is not recorded" in str(failed.value)
+    assert "untouched" not in str(failed.value)
+    assert "left nothing behind" not in str(failed.value)
+    assert "h1" in tables(empty_database)
+    assert marked(empty_database) == ["h"]
 
 
-@pytest.mark.static
-@pytest.mark.parametrize("arguments", [(), ("server",)])
-def test_no_command_shows_the_help_alone(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    done = run(tmp_path, *arguments)
-    asked = run(tmp_path, *arguments, "--help")
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", asked.stdout)
-
-
-@pytest.mark.static
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("deploy", "--lock-timeout", "600h"),
-        ("deploy", "--wait", "99999999999h"),
-        ("log", "-n", "99999999999999999999"),
-    ],
-)
-def test_more_than_the_server_can_count(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    done = run(tmp_path, *arguments, "host=/nowhere")
-    assert done.returncode == 2, done.stderr
-    assert f"'{arguments[1]}'" in done.stderr or "'-n'" in done.stderr
+def test_a_verify_script_without_a_transaction_checks_deferred_constraints_at_once(
+    empty_database: str, tmp_path: Path
+) -> None:
+    """As with psql, which commits each of its statements; then Sqitch, too, finds it failing."""
+    orphan = replace(PARENT_AND_CHILD, verify="insert into c values (9);\n")
+    write_project(tmp_path, {"t": orphan})
+    deploy(tmp_path, empty_database, verify=False)
+    done = run(tmp_path, "verify", empty_database)
+    assert done.returncode == 1
+    assert "23503" in done.stdout + done.stderr
+    assert sqitch(tmp_path, empty_database, "verify", "{target}").returncode != 0

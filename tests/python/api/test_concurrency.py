@@ -255,3 +255,25 @@ def test_two_registrations_of_one_version(world: World, pool: Pool) -> None:
         world.admin.register_definition(name)
         second = behind(world, pool, other, lambda: other.register_definition(name))
     assert answer(second) == "23505"
+
+
+def test_two_who_want_what_the_other_has(world: World, pool: Pool) -> None:
+    """One of them is told to try again, and the other goes on."""
+    tenant_id = world.new_tenant()
+    one, two = world.new_instance(tenant_id), world.new_instance(tenant_id)
+    other = world.client("svc_integration")
+    with world.svc.within(tenant_id):
+        world.svc.update_config(one, {"by": "first"})
+        other.run("begin")
+        other.set_tenant(tenant_id)
+        other.update_config(two, {"by": "second"})
+        second = behind(world, pool, other, lambda: other.update_config(one, {"by": "second"}))
+        try:
+            with world.svc.conn.transaction():
+                world.svc.update_config(two, {"by": "first"})
+            first = None
+        except psycopg.Error as error:
+            first = error.sqlstate
+    answers = {first, answer(second)}
+    other.run("commit")
+    assert answers == {None, "40P01"}

@@ -6,84 +6,16 @@ Each test has a server to itself: roles belong to the whole cluster.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
+import subprocess
+import sys
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from integrations_db.testing import databases
-from integrations_db.testing.servers import Server
-
-from .client import Client
-from .deployment import CHANGES, Connection, catalogue, deploy, revert, run_script, smoke, verify
-from .world import connect
-
-OWNERS = ["integrations_owner", "integrations_keymaster"]
-ROLES = [*OWNERS, "svc_integration", "integrations_tenant", "integrations_admin",
-         "integrations_auditor"]  # fmt: skip
-POWERS = ["superuser", "bypassrls", "createrole", "createdb", "replication"]
-ORDINARY = "createrole createdb"
-
-
-@dataclass
-class Cluster:
-    """A server without the package's roles, and ways into it."""
-
-    server: Server
-    folder: Path
-    stack: ExitStack
-
-    def connect(self, conninfo: str) -> Connection:
-        return self.stack.enter_context(connect(conninfo))
-
-    def superuser(self, conninfo: str | None = None) -> Connection:
-        """Gives a superuser's connection, to the database of a conninfo."""
-        database = conninfo_to_dict(conninfo or self.server.dsn)["dbname"]
-        return self.connect(psycopg.conninfo.make_conninfo(self.server.dsn, dbname=database))
-
-    def member(self, role: str, conninfo: str) -> str:
-        """Makes a login in a role and gives its conninfo, to the same database."""
-        database = conninfo_to_dict(conninfo)["dbname"]
-        dsn = psycopg.conninfo.make_conninfo(self.server.dsn, dbname=database)
-        return databases.create_login(role, dsn, self.folder)
-
-    def database(self) -> str:
-        """Makes an empty database and gives its conninfo, as superuser."""
-        return self.stack.enter_context(databases.clone(self.server.dsn, "template0"))
-
-    def deployer(self, powers: str = ORDINARY) -> tuple[str, Connection]:
-        """Makes a login with these powers that owns a new database, and connects there."""
-        conninfo = self.database()
-        group, dba = databases.new_name("group"), self.superuser(conninfo)
-        dba.execute(sql.SQL("create role {}").format(sql.Identifier(group)))
-        own = self.member(group, conninfo)
-        user = sql.Identifier(str(conninfo_to_dict(own)["user"]))
-        dba.execute(sql.SQL("alter role {} " + powers).format(user))
-        name = sql.Identifier(str(conninfo_to_dict(own)["dbname"]))
-        dba.execute(sql.SQL("alter database {} owner to {}").format(name, user))
-        return own, self.connect(own)
-
-    def works(self, conninfo: str) -> None:
-        """Sees that members of the roles can work with what is deployed."""
-        admin = Client(self.connect(self.member("integrations_admin", conninfo)))
-        smoke(admin, Client(self.connect(self.member("svc_integration", conninfo))))
-
-    def roles(self) -> set[str]:
-        """Gives which of the package's roles there are."""
-        query = "select rolname::text from pg_roles where rolname = any (%s)"
-        return {name for (name,) in self.superuser().execute(query, [ROLES]).fetchall()}
-
-
-@pytest.fixture
-def bare(cluster: Server, tmp_path: Path) -> Iterator[Cluster]:
-    """A cluster of its own."""
-    with ExitStack() as stack:
-        yield Cluster(cluster, tmp_path, stack)
+from .cluster import ORDINARY, OWNERS, POWERS, ROLES, Cluster
+from .deployment import CHANGES, ROOT, catalogue, deploy, revert, run_script, verify
 
 
 def advised(error: psycopg.Error) -> str:
@@ -295,3 +227,78 @@ def test_pgcrypto_that_others_use_by_now_stays(bare: Cluster) -> None:
     ]
     assert conn.execute("select public.digest_of('x')").fetchone()
     assert bare.roles() == set()
+
+
+def by_hand(bare: Cluster, conninfo: str, *arguments: str) -> str:
+    """Runs our command as a deployer does."""
+    done = subprocess.run(  # noqa: S603  # our own command
+        [sys.executable, "-m", "integrations_db", "--chdir", str(ROOT), *arguments, conninfo],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=bare.folder,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_command_of_an_ordinary_deployer(bare: Cluster) -> None:
+    """CREATEROLE and a database of his own are enough."""
+    conninfo, conn = bare.deployer("createrole nocreatedb nosuperuser")
+    before = catalogue(conn)
+    by_hand(bare, conninfo, "deploy")
+    assert f"{len(CHANGES)} changes" in by_hand(bare, conninfo, "verify")
+    by_hand(bare, conninfo, "revert", "--all", "--yes")
+    left = {row for row in catalogue(conn) - before if row[0] != "comments on"}
+    assert {row for row in left if "sqitch" not in str(row)} == set(), "more than the registry"
+    assert bare.roles() == set()
+    by_hand(bare, conninfo, "deploy")
+    bare.works(conninfo)
+
+
+@pytest.mark.parametrize("powers", ["createrole", ORDINARY])
+def test_roles_that_a_dba_has_made_before(bare: Cluster, powers: str) -> None:
+    """An ordinary deployer uses them as they are, and leaves them."""
+    conninfo, conn = bare.deployer(powers)
+    dba = bare.superuser(conninfo)
+    user = sql.Identifier(str(conninfo_to_dict(conninfo)["user"]))
+    for role in ROLES:
+        dba.execute(sql.SQL("create role {} nologin").format(sql.Identifier(role)))
+    inherit = " with inherit true, set true" if bare.server.version >= 160000 else ""
+    for role in OWNERS:
+        dba.execute(sql.SQL("grant {} to {}" + inherit).format(sql.Identifier(role), user))
+    dba.execute("alter role svc_integration login")
+    deploy(conn)
+    verify(conn)
+    bare.works(conninfo)
+    dba.execute("comment on role svc_integration is null")
+    notices = revert(conn)
+    assert bare.roles() == set(ROLES)
+    assert all("did not create it" in notice or "has members" in notice for notice in notices)
+    assert len(notices) == len(ROLES)
+
+
+def test_pgcrypto_elsewhere_in_both_databases_of_a_cluster(bare: Cluster) -> None:
+    """In different schemas, in one that the deployer made and in public."""
+    first_conninfo, first = bare.deployer()
+    user = sql.Identifier(str(conninfo_to_dict(first_conninfo)["user"]))
+    second_conninfo = psycopg.conninfo.make_conninfo(
+        first_conninfo, dbname=conninfo_to_dict(bare.database())["dbname"]
+    )
+    name = sql.Identifier(str(conninfo_to_dict(second_conninfo)["dbname"]))
+    bare.superuser().execute(sql.SQL("alter database {} owner to {}").format(name, user))
+    second = bare.connect(second_conninfo)
+    first.execute("create schema crypto")
+    first.execute("create extension pgcrypto schema crypto")
+    first.execute("grant usage on schema crypto to public")
+    bare.superuser(second_conninfo).execute("create extension pgcrypto schema public")
+    for conninfo, conn in ((first_conninfo, first), (second_conninfo, second)):
+        deploy(conn)
+        verify(conn)
+        bare.works(conninfo)
+    for conn, schema in ((first, "crypto"), (second, "public")):
+        revert(conn)
+        assert conn.execute(
+            "select extnamespace::regnamespace::text from pg_extension where extname = 'pgcrypto'"
+        ).fetchall() == [(schema,)]

@@ -133,7 +133,8 @@ def test_a_connection_cut_at_each_request(
                 assert code == 0, (proxy.requests[number - 1], said)
                 assert whole(conn, small) == goal
     assert not wrong
-    assert counts == {0, 1, 2}
+    # Cut before the server hears of it, the last change is never done.
+    assert counts == {0, 1, 2} - ({goal} if when == "before" else set())
     assert number > 8, "the command was not watched"
 
 

@@ -1,4 +1,10 @@
-"""Data keys are opened by the right KEK only, for one tenant and one transaction only."""
+"""Data keys are opened by the right KEK only, for one tenant and one transaction only.
+
+The attacker can call as the service, or write to the table of keys. He wants to read without the
+KEK, to keep a key open for longer or for another tenant, or, worst, that others encrypt under a key
+that he brings in by the setting that holds open keys. Against him stands a check value for each
+KEK and each data key, tried at every use.
+"""
 
 # ruff: noqa: S608  (no name in a statement comes from outside)
 
@@ -10,8 +16,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-
-from .world import World
+from api.world import World
 
 
 @pytest.mark.parametrize(
@@ -171,6 +176,18 @@ def test_a_key_brought_in_by_a_setting_is_refused(world: World, forgery: str) ->
         world.svc.run("select set_config('integrations.keyring', %s, true)", forged)
         world.svc.unlock(world.kek_id, world.kek)
         assert world.svc.get_credentials(instance_id) == {"api_key": "k"}, "unlock starts afresh"
+
+
+def test_a_batch_takes_no_key_from_a_setting(world: World) -> None:
+    """Else re-encryption would move every row under a key of the attacker."""
+    tenant_id, instance_id = world.new_stored()
+    with world.svc.within(tenant_id):
+        key_id = world.svc.create_tenant_key(world.kek_id, world.kek)
+    forged = f"{tenant_id}|{key_id}={'0' * 64}"
+    with world.refused("IN303"), world.svc.within(tenant_id):
+        world.svc.run("select set_config('integrations.keyring', %s, true)", forged)
+        world.svc.reencrypt_batch()
+    assert world.read(tenant_id, instance_id) == {"api_key": "k"}
 
 
 def tamper(world: World, tenant_id: UUID, change: str, *values: object) -> None:

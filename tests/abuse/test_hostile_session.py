@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
-
-from .world import World
+from api.world import World
 
 AT = datetime(2031, 5, 17, 10, 30, tzinfo=UTC)
 STORED = '{"token": "é\\\\n\'\\"", "expires_at": "2031-05-17T10:30:00Z", "n": 1.50}'

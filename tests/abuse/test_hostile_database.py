@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-
-from .client import Client
-from .deployment import Connection, deploy, revert, verify
-from .test_deployers import ORDINARY, Cluster, bare
-
-__all__ = ["bare"]
+from api.client import Client
+from api.cluster import ORDINARY, Cluster
+from api.deployment import Connection, deploy, revert, verify
 
 # Exact matches of what the scripts write with these types: those of pg_catalog need casts.
 _TRAPS = [

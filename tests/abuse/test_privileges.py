@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-
-from .world import ROLES, STRANGER, World
+from api.world import ROLES, STRANGER, World
 
 SVC, TENANT, ADMIN, AUDITOR = ROLES
 EVERYBODY = (*ROLES, STRANGER)
@@ -200,3 +199,52 @@ def test_only_the_service_reads_the_column_credentials(world: World) -> None:
         "   and a.grantee <> c.relowner"
     )
     assert whole == []
+
+
+@pytest.mark.parametrize("role", [SVC, TENANT])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update {0} set credentials = null",
+        "update {0} set credentials = credentials, credentials_version = 0 where id = '{2}'",
+        "update {0} set status = 'active'",
+        "update {0} set tenant_id = '{3}' where tenant_id = '{1}'",
+        "delete from {0} where id = '{2}'",
+        "insert into {0} (tenant_id, integration_id, name) values ('{1}', '{4}', 'mine')",
+        "insert into {0} (tenant_id, integration_id, name) values ('{3}', '{4}', 'theirs')",
+        "insert into {0} (tenant_id, integration_id, name) values ('{1}', '{4}', 'n')"
+        " on conflict (tenant_id, name) do update set name = excluded.credentials::text",
+        "merge into {0} as i using (values (1)) as v on true when matched then delete",
+        "with gone as (delete from {0} returning id) select * from gone",
+        "copy {0} (tenant_id, name) from stdin",
+        "truncate {0}",
+        "create rule r as on select to {0} do instead nothing",
+        "create policy mine on {0} for all to public using (true)",
+        "alter table {0} owner to current_user",
+        "grant all on {0} to public",
+    ],
+)
+def test_rows_change_through_functions_only(world: World, role: str, change: str) -> None:
+    """Also those of one's own tenant, and to another tenant nothing moves."""
+    tenant_id, instance_id = world.new_stored()
+    other = world.new_tenant()
+    client = world.client(role)
+    command = change.format(
+        "integrations.integration_instances", tenant_id, instance_id, other, world.definition
+    )
+    with world.refused("42501"), client.within(tenant_id):
+        client.conn.execute(command.encode())
+
+
+@pytest.mark.parametrize("role", EVERYBODY)
+def test_nothing_is_emptied(world: World, role: str) -> None:
+    """Neither row-level security nor a trigger for rows would stop TRUNCATE."""
+    client = world.client(role)
+    tables = world.superuser.rows(
+        "select oid::regclass::text from pg_class where relkind in ('r', 'p')"
+        " and relnamespace::regnamespace::text in ('integrations', 'integrations_private')"
+    )
+    assert len(tables) > 5
+    for (table,) in tables:
+        with world.refused("42501"):
+            client.run(f"truncate {table} cascade")

@@ -9,10 +9,9 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from api.client import Client
+from api.world import World
 from psycopg.conninfo import conninfo_to_dict
-
-from .client import Client
-from .world import World
 
 TABLE = "integrations.integration_instances"
 

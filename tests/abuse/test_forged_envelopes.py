@@ -1,6 +1,10 @@
 """Sealed credentials that were altered, moved or made up are refused, always with one answer.
 
-The tamperer is a superuser: it can write anything into the table, but has no key.
+The attacker can write anything into the tables (somebody who restores a backup, a superuser of a
+replica that was promoted), but has no key. He wants credentials to open where they do not belong:
+those of another instance or tenant, a version that was replaced, bytes of his own. Against him
+stand the MAC, checked before anything is decrypted, under keys that are derived from the identity
+of the row; and the check value of each data key.
 """
 
 # ruff: noqa: S608  (no name in a statement comes from outside)
@@ -10,15 +14,18 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from api.world import World
+from hypothesis import given
 from hypothesis import strategies as st
 
-from .world import World
+from .effort import effort
 
 Envelope = dict[str, Any]
 
@@ -40,8 +47,8 @@ def store(world: World, instance_id: UUID, envelope: Envelope, **columns: object
 def refuse(world: World, tenant_id: UUID, instance_id: UUID) -> None:
     """Expects the one answer."""
     key_id = world.instance(instance_id).credentials_key_id
-    with world.refused("IN304") as caught:
-        world.read(tenant_id, instance_id)
+    with world.refused("IN304") as caught, world.unlocked(tenant_id):
+        world.svc.get_credentials(instance_id)
     diag = caught.value.diag
     assert diag.message_primary == ANSWER
     assert diag.message_detail == f"Instance {instance_id}, key {key_id}."
@@ -55,9 +62,7 @@ def altered(envelope: Envelope, field: str, change: Callable[[bytes], bytes]) ->
     return envelope | {field: base64.b64encode(data).decode()}
 
 
-@settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@effort(120)
 @given(data=st.data(), field=st.sampled_from(["ct", "mac"]))
 def test_any_change_of_the_bytes_is_refused(world: World, data: st.DataObject, field: str) -> None:
     tenant_id, instance_id = world.new_stored()
@@ -254,3 +259,189 @@ def test_another_text_for_the_same_envelope_is_refused(world: World, how: str) -
     tenant_id, instance_id = world.new_stored()
     store(world, instance_id, loosened(world.instance(instance_id).credentials)[how])
     refuse(world, tenant_id, instance_id)
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A row as it was at some time."""
+
+    tenant_id: UUID
+    instance_id: UUID
+    version: int
+    key_id: UUID
+    envelope: Envelope
+
+
+@pytest.fixture
+def stock(world: World) -> list[Sealed]:
+    """All that can be swapped: two tenants, two instances each, two keys, two versions per key."""
+    sealed = []
+    for _ in range(2):
+        tenant_id = world.new_tenant()
+        instances = [world.new_instance(tenant_id) for _ in range(2)]
+        for _ in range(2):
+            with world.svc.within(tenant_id):
+                world.svc.create_tenant_key(world.kek_id, world.kek)
+            for instance_id in instances * 2:
+                with world.unlocked(tenant_id):
+                    world.svc.put_credentials(instance_id, '{"api_key": "k"}')
+                row = world.instance(instance_id)
+                sealed.append(
+                    Sealed(tenant_id, instance_id, row.credentials_version,
+                           row.credentials_key_id, row.credentials)
+                )  # fmt: skip
+    return sealed
+
+
+def force(world: World, row: Sealed, envelope: Envelope, version: int) -> str:
+    """Writes an envelope with the foreign key off, and gives it as it is stored."""
+    with world.superuser.conn.transaction():
+        world.superuser.run("set local session_replication_role = replica")
+        return str(
+            world.superuser.value(
+                "update integrations.integration_instances"
+                " set credentials = %s, credentials_version = %s where id = %s"
+                " returning credentials::text",
+                json.dumps(envelope),
+                version,
+                row.instance_id,
+            )
+        )
+
+
+def test_nothing_that_was_sealed_elsewhere_opens(world: World, stock: list[Sealed]) -> None:
+    """Any mixture of what was ever stored is refused, but for what the row itself was once."""
+    accepted = 0
+
+    @effort(150)
+    @given(
+        row=st.sampled_from(stock),
+        parts=st.fixed_dictionaries(
+            {field: st.sampled_from(stock) for field in ("key", "version", "ct", "mac")}
+        ),
+        one=st.booleans(),
+        column=st.sampled_from(stock),
+    )
+    def swap(row: Sealed, parts: dict[str, Sealed], one: bool, column: Sealed) -> None:
+        nonlocal accepted
+        if one:  # a whole envelope of somewhere else
+            parts = dict.fromkeys(parts, parts["ct"])
+        envelope = row.envelope | {field: whose.envelope[field] for field, whose in parts.items()}
+        force(world, row, envelope, column.version)
+        was_once = any(
+            (old.instance_id, old.version, old.envelope)
+            == (row.instance_id, column.version, envelope)
+            for old in stock
+        )
+        if was_once:
+            accepted += 1
+            assert world.read(row.tenant_id, row.instance_id) == {"api_key": "k"}
+        else:
+            refuse(world, row.tenant_id, row.instance_id)
+
+    swap()
+    last = stock[-1]
+    force(world, last, last.envelope, last.version)
+    assert world.read(last.tenant_id, last.instance_id) == {"api_key": "k"}, "none opens at all"
+
+
+def test_no_character_of_an_envelope_can_change(world: World) -> None:
+    """One character of the stored text: it does not fit into the column, or it is refused."""
+    tenant_id, instance_id = world.new_stored()
+    row = world.instance(instance_id)
+    sealed = Sealed(tenant_id, instance_id, 1, row.credentials_key_id, row.credentials)
+    text = json.dumps(row.credentials)
+
+    @effort(200)
+    @given(at=st.integers(0, len(text) - 1), other=st.characters(codec="utf-8"))
+    def change(at: int, other: str) -> None:
+        try:
+            altered = json.loads(text[:at] + other + text[at + 1 :])
+            stored = force(world, sealed, altered, 1)
+        except ValueError:  # it is no JSON any more
+            return
+        except psycopg.Error as error:
+            assert error.sqlstate in ("23514", "22P02", "22P05"), error  # it does not fit
+            return
+        if json.loads(stored) == row.credentials:
+            return
+        refuse(world, tenant_id, instance_id)
+
+    change()
+
+
+@pytest.mark.parametrize("column", ["wrapped", "check_value"])
+def test_no_byte_of_a_stored_key_can_change(world: World, column: str) -> None:
+    """The key does not open, or, where OpenPGP has a second form for its bytes, it is the same."""
+    tenant_id, instance_id = world.new_stored()
+    where = "where tenant_id = %s"
+    stored: bytes = world.superuser.value(
+        f"select {column} from integrations_private.tenant_keys {where}", tenant_id
+    )
+
+    @effort(100)
+    @given(at=st.integers(0, len(stored) - 1), mask=st.integers(1, 255))
+    def change(at: int, mask: int) -> None:
+        altered = stored[:at] + bytes([stored[at] ^ mask]) + stored[at + 1 :]
+        world.superuser.run(
+            f"update integrations_private.tenant_keys set {column} = %s {where}",
+            altered,
+            tenant_id,
+        )
+        try:
+            assert world.read(tenant_id, instance_id) == {"api_key": "k"}
+            assert column == "wrapped"
+        except psycopg.Error as error:
+            assert error.sqlstate == "IN304", error
+            assert error.diag.message_primary == ANSWER
+
+    change()
+
+
+def test_keys_cannot_be_swapped(world: World) -> None:
+    """What belongs to one key of one tenant does not open under another one's id."""
+    tenants = [world.new_stored() for _ in range(2)]
+    for tenant_id, _ in tenants:
+        with world.svc.within(tenant_id):
+            world.svc.create_tenant_key(world.kek_id, world.kek)
+    columns = ["wrapped", "check_value", "id"]
+    rows = world.superuser.rows(
+        "select tenant_id, version, wrapped, check_value, id"
+        " from integrations_private.tenant_keys where tenant_id = any (%s)",
+        [tenant_id for tenant_id, _ in tenants],
+    )
+    for target, source in permutations(rows, 2):
+        for chosen in (["wrapped"], ["check_value"], ["wrapped", "check_value"], columns):
+            if chosen == columns and source[0] == target[0]:
+                continue  # the whole key, with another number: it is the tenant's own
+            with pytest.raises(psycopg.Error) as caught, world.superuser.conn.transaction():
+                superuser = world.superuser
+                superuser.run("set local session_replication_role = replica")
+                # The one whose place is taken goes: two rows cannot have the same id.
+                superuser.run("delete from integrations_private.tenant_keys where id = %s",
+                              source[4])  # fmt: skip
+                superuser.run(
+                    "update integrations_private.tenant_keys"
+                    f" set {', '.join(f'{name} = %s' for name in chosen)}"
+                    " where tenant_id = %s and version = %s",
+                    *[source[2 + columns.index(name)] for name in chosen],
+                    *target[:2],
+                )
+                superuser.set_tenant(target[0])
+                superuser.unlock(world.kek_id, world.kek)
+            assert caught.value.sqlstate == "IN304", caught.value
+
+
+def test_what_somebody_erased_is_not_there(world: World) -> None:
+    """Without a trace of the erasure in the row; a read lease does not bring it back either."""
+    tenant_id, instance_id = world.new_stored()
+    with world.svc.within(tenant_id):
+        lease = world.svc.open_read_lease(instance_id, "a test")
+    world.superuser.run(
+        "update integrations.integration_instances set credentials = null where id = %s",
+        instance_id,
+    )
+    with world.refused("IN301"), world.unlocked(tenant_id):
+        world.svc.get_credentials(instance_id)
+    with world.refused("IN301"), world.unlocked(tenant_id):
+        world.svc.read_with_lease(lease)

@@ -1,10 +1,11 @@
-"""The world of these tests."""
+"""The world of attackers and honest callers, for tests/python/api and tests/abuse."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from uuid import UUID
 
 import psycopg
@@ -16,6 +17,7 @@ from integrations_db.testing import databases
 from integrations_db.testing.servers import Server
 
 from .client import Client
+from .cluster import Cluster
 from .server_log import Log
 from .world import ROLES, STRANGER, World, connect
 
@@ -78,3 +80,10 @@ def world(
 def log(server: Server, world: World) -> Log:
     """The server's log from here on."""
     return Log(server, world.superuser).from_here()
+
+
+@pytest.fixture
+def bare(cluster: Server, tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster of its own."""
+    with ExitStack() as stack:
+        yield Cluster(cluster, tmp_path, stack)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 
 import pytest
+from api.world import World
 
-from .test_secrecy import Sieve, keys_of
-from .world import World
+from .sieve import Sieve, keys_of
 
 TABLES = """
 select oid::regclass::text, coalesce(reltoastrelid, 0)::regclass::text from pg_class

@@ -1,4 +1,10 @@
-"""Every read of credentials leaves a trace, and a trace stays."""
+"""Every read of credentials leaves a trace, and a trace stays.
+
+The attacker reads credentials, as he may, and wants nobody to know; or he wants somebody else to
+be blamed. He rolls back, silences his session, assumes another role, goes after the log itself.
+Against him stand an audit log that refuses to change, for every role, and a line in the server's
+log that no rollback takes away.
+"""
 
 # ruff: noqa: S608  (no name in a statement comes from outside)
 
@@ -9,10 +15,9 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from api.server_log import Log
+from api.world import World
 from psycopg.conninfo import conninfo_to_dict
-
-from .server_log import Log
-from .world import World
 
 TABLES = ["integrations_private.audit_log", "integrations_private.audit_log_default"]
 

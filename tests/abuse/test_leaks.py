@@ -1,16 +1,17 @@
 """No secret and no key leaves by another way than the answer of get_credentials.
 
-The whole API is run, well and badly, with secrets that are recognised wherever they turn up: in the
-server's log, in what the client is told, in what monitoring sees.
+The attacker reads logs, statistics or error reports: a monitoring system, a support mailbox, a
+login of pg_monitor. Or he is a caller who may set whatever a user may set, and wants to see the
+keys that a function works with. Against them stand the functions: secrets come as bind parameters
+and stand in assignments only, functions switch off what would print their plans and parameters, and
+errors are raised by hand. The whole API is run, well and badly, with secrets that are recognised
+wherever they turn up. What leaks under settings that docs/security.md warns of is shown, too.
 """
 
 # ruff: noqa: S608  (no name in a statement comes from outside)
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import re
 import secrets
 from collections.abc import Callable, Iterator
@@ -19,70 +20,15 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from api.client import Client
+from api.server_log import Log
+from api.world import World
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from .client import Client
-from .server_log import Log
-from .world import World
+from .sieve import Sieve, derived, keys_of
 
 Login = Callable[[str, str], str]
-
-
-@dataclass
-class Sieve:
-    """Finds secrets in texts, however they are written there."""
-
-    needles: dict[str, bytes]
-    heard: list[str] = field(default_factory=list)
-
-    def found_in(self, text: str) -> set[str]:
-        """Names the secrets in a text: plain, in hex, in base64, or as the bytes of a plan."""
-        lists = re.findall(r"\[((?:\s+-?\d+)+)\s+\]", text)
-        planned = b"".join(bytes(int(n) & 255 for n in numbers.split()) for numbers in lists)
-        return {
-            name
-            for name, secret in self.needles.items()
-            if secret.hex() in text.lower()
-            or base64.b64encode(secret).decode() in text
-            or secret.decode("latin-1") in text
-            or secret in planned
-            or secret.hex().encode() in planned
-        }
-
-    def in_heard(self) -> set[str]:
-        """Names the secrets in what was heard."""
-        return self.found_in("\n".join(self.heard))
-
-    def listen(self, client: Client) -> None:
-        """Hears what the server tells a client beside its answers."""
-        client.conn.add_notice_handler(lambda notice: self.hear(notice))
-
-    def hear(self, diag: psycopg.errors.Diagnostic) -> None:
-        """Takes every field of an error or notice."""
-        fields = [name for name in dir(diag) if not name.startswith("_")]
-        self.heard += [str(getattr(diag, name)) for name in fields]
-
-
-def derived(label: str, key: bytes, *parts: object) -> bytes:
-    """Gives a subkey as the model derives it."""
-    return hmac.digest(key, "|".join([label, "v1", *map(str, parts)]).encode(), hashlib.sha256)
-
-
-def keys_of(world: World, tenant_id: UUID, instance_id: UUID) -> dict[str, bytes]:
-    """Gives the data key, and what is derived from keys for the credentials of one instance."""
-    with world.unlocked(tenant_id):
-        ring: str = world.svc.value("select current_setting('integrations.keyring')")
-    row = world.instance(instance_id)
-    data_key = bytes.fromhex(ring.partition(f"|{row.credentials_key_id}=")[2][:64])
-    assert len(data_key) == 32
-    identity = (tenant_id, instance_id, row.credentials_key_id, row.credentials_version)
-    return {
-        "data key": data_key,
-        "encryption key": derived("enc", data_key, *identity),
-        "MAC key": derived("mac", data_key, *identity),
-        "wrapping key": derived("wrap", world.kek, tenant_id, row.credentials_key_id),
-    }
 
 
 Step = tuple[str | None, Callable[[], object]]
@@ -250,6 +196,18 @@ SETTINGS: dict[str, dict[str, str]] = {
     "verbose errors": {"log_error_verbosity": "verbose"},
     "every statement": {"log_statement": "all", "log_parameter_max_length": "0"},
     "every duration": {"log_min_duration_statement": "0", "log_parameter_max_length": "0"},
+    "everything the server can tell": {
+        "log_min_messages": "debug5",
+        "log_statement": "all",
+        "log_duration": "on",
+        "log_parser_stats": "on",
+        "log_planner_stats": "on",
+        "log_executor_stats": "on",
+        "log_lock_waits": "on",
+        "log_temp_files": "0",
+        "log_min_error_statement": "debug5",
+        "log_parameter_max_length": "0",
+    },
     "everything a client may set": {
         "plpgsql__print_strict_params": "on",
         "client_min_messages": "log",
@@ -395,3 +353,86 @@ def test_the_error_of_a_check_shows_no_row(world: World, login: Login, log: Log)
         sieve.hear(caught.value.diag)
     assert sieve.in_heard() == set()
     assert sieve.found_in(log.text()) == set()
+
+
+# What docs/security.md and docs/calling.md warn of: own arguments get into the log. Nothing else
+# does, whatever is set: no data key, and no key that is derived from one.
+ARGUMENTS = {"secret", "KEK"}
+
+
+@dataclass(frozen=True)
+class Unsafe:
+    """A way to get arguments into the log, and who else sees them."""
+
+    settings: dict[str, str] = field(default_factory=dict)  # of the login, by a superuser
+    session: tuple[str, ...] = ()  # by the caller himself
+    fails: bool = False  # the calls end with an error
+    literals: bool = False  # values stand in the text of statements
+    client_is_told: bool = False
+    since: int = 0
+
+
+UNSAFE = {
+    "log_statement = all": Unsafe({"log_statement": "all"}),
+    "log_min_duration_statement = 0": Unsafe({"log_min_duration_statement": "0"}),
+    "log_min_duration_sample": Unsafe(
+        {"log_min_duration_sample": "0", "log_statement_sample_rate": "1"}
+    ),
+    "log_transaction_sample_rate = 1": Unsafe({"log_transaction_sample_rate": "1"}),
+    "log_parameter_max_length_on_error = -1": Unsafe(
+        session=("set log_parameter_max_length_on_error = -1",), fails=True, client_is_told=True
+    ),
+    "debug_print_plan = on": Unsafe(
+        session=("set debug_print_plan = on", "set debug_pretty_print = off")
+    ),
+    "literals, and log_statement": Unsafe(
+        {"log_statement": "all", "log_parameter_max_length": "0"}, literals=True
+    ),
+    "literals, and an error": Unsafe(literals=True, fails=True),
+    "auto_explain": Unsafe(
+        {"session_preload_libraries": "auto_explain", "auto_explain__log_min_duration": "0"},
+        since=160000,
+    ),
+    "auto_explain.log_verbose": Unsafe(
+        {
+            "session_preload_libraries": "auto_explain",
+            "auto_explain__log_min_duration": "0",
+            "auto_explain__log_verbose": "on",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("how", UNSAFE)
+def test_what_unsafe_settings_tell(world: World, login: Login, log: Log, how: str) -> None:
+    unsafe = UNSAFE[how]
+    if world.superuser.conn.info.server_version < unsafe.since:
+        pytest.skip(f"PostgreSQL {unsafe.since // 10000} was the first to do it")
+    tenant_id, instance_id = world.new_stored()
+    secret = f"SENTINEL{secrets.token_hex(16)}"
+    sieve = Sieve(
+        keys_of(world, tenant_id, instance_id) | {"secret": secret.encode(), "KEK": world.kek}
+    )
+    svc = with_settings(world, login, "svc_integration", **unsafe.settings)
+    sieve.listen(svc)
+    for command in unsafe.session:
+        svc.run(command)
+    if unsafe.literals:  # as psycopg does it on request, and the drivers of others by themselves
+        svc.conn.cursor_factory = psycopg.ClientCursor
+    kek_id = f"kek {uuid4()}" if unsafe.fails else world.kek_id
+    for call in (
+        lambda: svc.unlock(kek_id, world.kek),
+        lambda: (
+            unsafe.fails or svc.unlock(kek_id, world.kek),
+            svc.put_credentials(uuid4() if unsafe.fails else instance_id, f'{{"k": "{secret}"}}'),
+        ),
+    ):
+        try:
+            with svc.within(tenant_id):
+                call()
+            assert not unsafe.fails
+        except psycopg.Error as error:
+            assert unsafe.fails, error
+            sieve.hear(error.diag)
+    assert sieve.found_in(log.text()) == ARGUMENTS
+    assert sieve.in_heard() == (ARGUMENTS if unsafe.client_is_told else set())

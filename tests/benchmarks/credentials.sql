@@ -1,0 +1,111 @@
+-- What credentials.py measures on, made by a superuser in a database where everything is deployed:
+-- the naive way's own tables, and procedures that fill them and the package's with the same rows.
+-- The keys are no secrets: everybody can compute them.
+
+create schema bench;
+create role bench_svc login in role svc_integration;
+create role bench_naive login bypassrls in role svc_integration;
+grant usage on schema bench to bench_svc, bench_naive;
+
+-- Ids that look random, as an application's do, and that a script of pgbench can tell from numbers.
+create function bench.tenant(n bigint)
+returns uuid
+language sql
+immutable
+return pg_catalog.md5('tenant ' || n)::uuid;
+
+create function bench.key(n bigint)
+returns uuid
+language sql
+immutable
+return pg_catalog.md5('key ' || n)::uuid;
+
+create function bench.instance(n bigint, i bigint)
+returns uuid
+language sql
+immutable
+return pg_catalog.md5('instance ' || n || ' ' || i)::uuid;
+
+create function bench.data_key(n bigint)
+returns bytea
+language sql
+immutable
+return pg_catalog.sha256(pg_catalog.convert_to('data key ' || n, 'UTF8'));
+
+-- What a service keeps for an OAuth connector, about 600 bytes.
+create function bench.credentials(n bigint)
+returns text
+language sql
+immutable
+return pg_catalog.json_build_object(
+  'access_token', pg_catalog.repeat(pg_catalog.md5('access ' || n), 8),
+  'refresh_token', pg_catalog.repeat(pg_catalog.md5('refresh ' || n), 2),
+  'token_type', 'Bearer', 'scope', 'accounting.transactions accounting.contacts offline_access',
+  'instance_url', 'https://example.com/' || n)::text;
+
+-- The naive way: the same rows, encrypted with the default options under one key, found by id.
+create table bench.naive (
+  id uuid primary key,
+  tenant_id uuid not null,
+  integration_id uuid not null,
+  name text not null,
+  credentials bytea not null,
+  config jsonb not null default '{}',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+
+create table bench.naive_audit (
+  id bigint generated always as identity primary key,
+  at timestamptz not null default now(),
+  instance_id uuid not null,
+  event text not null,
+  actor text not null default session_user
+);
+
+grant select, insert, update on bench.naive, bench.naive_audit to bench_naive;
+grant usage on schema pgcrypto to bench_naive;
+
+-- Encrypting a million rows with the default options takes ten minutes: these stand for them all.
+-- Each has its own number of rounds of hashing, which pgcrypto draws.
+create table bench.naive_samples as
+select n as number, pgcrypto.pgp_sym_encrypt(bench.credentials(n), 'the key of the naive way') as credentials
+  from pg_catalog.generate_series(0, 999) as n;
+
+insert into integrations.integration_definitions (id, name, type, version, status)
+values (bench.tenant(0), 'Bench', 'oauth2', '1.0.0', 'published');
+
+insert into integrations_private.key_encryption_keys (kek_id, check_value)
+values ('bench', integrations_private.kek_check_value('bench', pg_catalog.sha256('kek')));
+
+-- Each tenant has one key, which the KEK wraps as create_tenant_key does, and so many instances,
+-- sealed as put_credentials does.
+create procedure bench.fill(first bigint, last bigint, instances bigint)
+language sql
+begin atomic
+  insert into integrations_private.tenant_keys (tenant_id, id, version, kek_id, wrapped, check_value)
+  select bench.tenant(n), bench.key(n), 1, 'bench',
+         integrations_private.encrypt_bytes(
+           bench.data_key(n),
+           integrations_private.wrapping_passphrase(
+             bench.tenant(n), bench.key(n), pg_catalog.sha256('kek'))),
+         integrations_private.data_key_check_value(bench.key(n), bench.data_key(n))
+    from pg_catalog.generate_series(first, last) as n;
+
+  insert into integrations.integration_instances
+    (tenant_id, id, integration_id, name, status, credentials, credentials_version, created_at)
+  select bench.tenant(n), bench.instance(n, i), bench.tenant(0), 'Instance ' || i, 'active',
+         integrations_private.seal_credentials(
+           bench.tenant(n), bench.instance(n, i), bench.key(n), 1, bench.data_key(n),
+           bench.credentials(n * instances + i)),
+         1, pg_catalog.now() - pg_catalog.make_interval(mins => (i * 7919 % 100003)::integer)
+    from pg_catalog.generate_series(first, last) as n,
+         pg_catalog.generate_series(1, instances) as i;
+
+  insert into bench.naive (id, tenant_id, integration_id, name, credentials)
+  select bench.instance(n, i), bench.tenant(n), bench.tenant(0), 'Instance ' || i, s.credentials
+    from pg_catalog.generate_series(first, last) as n,
+         pg_catalog.generate_series(1, instances) as i,
+         bench.naive_samples as s
+   where s.number = (n * instances + i) % 1000;
+end;
