@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NoReturn
@@ -246,7 +246,8 @@ def deploy(
                 "warning: the deploy scripts of these deployed changes were edited since, "
                 f"which changes nothing in this database: {', '.join(changed)}"
             )
-        steps = _steps(run, range(start, end), verify, log_only, version is not None)
+        with _unread():
+            steps = _steps(run, range(start, end), verify, log_only, version is not None)
         if not steps and not version:
             return Deployment(())
         done = Deployment(
@@ -259,12 +260,24 @@ def deploy(
         if steps:
             listener.started("deploy", len(steps))
         units = list(_units(steps, mode))
-        _announce(run, units)
+        with _unread():
+            _announce(run, units)
         for unit in units:
             _deploy_unit(run, unit)
         return Deployment(
             done.changes, executions={step.change.id: step.execution for step in steps}
         )
+
+
+@contextmanager
+def _unread() -> Iterator[None]:
+    """Says of a script that cannot be read, or is refused, what is left and what to do."""
+    try:
+        yield
+    except ScriptError as error:
+        raise ScriptError(
+            f"{error}\nNo script was run. Correct or restore it, then deploy again."
+        ) from None
 
 
 def _unfinished(

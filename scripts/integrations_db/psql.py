@@ -316,10 +316,10 @@ def run(
     conninfo, env = _conninfo(target, application_name)
     if program.parent == programs():
         env["LD_LIBRARY_PATH"] = str(program.parent.parent / "lib")
-    try:
-        file = str(script.path.resolve().relative_to(cwd.resolve()))
-    except ValueError:
-        file = str(script.path.resolve())
+    # As Sqitch names it: the folder of a link, not of what it leads to, is where \ir looks.
+    file = os.path.abspath(script.path)
+    if Path(file).is_relative_to(cwd):
+        file = str(Path(file).relative_to(cwd))
     command = [str(program), "--dbname", conninfo, "--no-password"]
     command += ["--quiet", "--no-psqlrc", "--no-align", "--tuples-only"]
     command += ["--set", "ON_ERROR_STOP=1", "--set", f"registry={registry}"]

@@ -92,7 +92,12 @@ def revert(
         _unfinished(run, deployed, changes, resume or log_only)
         if not changes:
             return []
-        scripts = _scripts(run, indexes, log_only)
+        try:
+            scripts = _scripts(run, indexes, log_only)
+        except ScriptError as error:
+            raise ScriptError(
+                f"{error}\nNothing was touched. Correct or restore it, then revert again."
+            ) from None
         _required(run, changes)
         for script in scripts.values():
             if script and script.why:

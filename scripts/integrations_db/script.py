@@ -11,6 +11,7 @@ A deploy or revert script that would do nothing and yet count as done is refused
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -128,9 +129,9 @@ class Script:
 
 
 def shown(path: Path) -> str:
-    """Returns a path as a person at this prompt would write it."""
+    """Returns a path as a person at this prompt would write it; a link keeps its own name."""
     try:
-        return str(path.resolve().relative_to(Path.cwd()))
+        return str(Path(os.path.abspath(path)).relative_to(Path.cwd()))
     except ValueError:
         return str(path)
 
