@@ -195,9 +195,10 @@ SHAPES: Mapping[str, Shape] = {
         "select 'drop table ge$N' \\gexec\n",
         "select i from ge$N;",
     ),
+    # Not as CSV: psql before 18 and a server from 18 on understand its end differently.
     "copy": Shape(
         "begin;\ncreate table c$N (i int, t text);\ncopy c$N from stdin;\n1\tone;\n2\t\\N\n\\.\n"
-        "copy c$N (i) from stdin with (format csv);\n3\n\\.\ncommit;",
+        "copy c$N (i) from stdin;\n3\n\\.\ncommit;",
         "drop table c$N;",
         "select 1 / (count(*) = 3)::int from c$N;",
     ),
