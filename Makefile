@@ -75,7 +75,7 @@ lint: .venv/$(HERE)-all ## check Python, SQL and the tree of scripts
 	$(BIN)/python -m mypy
 	find deploy -name '*.sql' -print | sort | xargs $(BIN)/squawk
 	$(BIN)/integrations-db check --strict
-	$(BIN)/python -m pytest -m static -q
+	$(BIN)/python -m pytest -m static -q -n auto
 
 .PHONY: bench
 bench: .venv/$(HERE)-core ## time deployments and credentials, next to other ways

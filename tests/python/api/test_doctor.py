@@ -291,7 +291,8 @@ BROKEN: list[tuple[str, str, str, list[str]]] = [
         "warn",
         " instances",
         [
-            "update integrations_private.tenant_keys set state = 'decrypt_only' where state = 'active'",
+            "update integrations_private.tenant_keys set state = 'decrypt_only'"
+            " where state = 'active'",
             "update integrations.integration_instances set status = 'error'"
             " where credentials is not null",
         ],
