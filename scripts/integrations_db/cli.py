@@ -807,4 +807,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         from integrations_db.database import explain
 
         code = _tell(explain(error), Failure.exit_code, as_json)
+    for name in ("stdout", "stderr"):
+        try:
+            if stream := getattr(sys, name):
+                stream.flush()
+        except OSError:
+            # The interpreter would try once more at exit, complain, and change the code.
+            setattr(sys, name, None)
     sys.exit(code)
