@@ -127,6 +127,12 @@ begin
           v_instance, 'error', integrations_private.quarantine_reason());
       end if;
 
+      -- What cannot be decrypted cannot be refreshed: a refresh that failed is not due again.
+      update integrations_private.refresh_leases as l
+         set retry_at = null
+       where l.tenant_id = v_tenant_id
+         and l.instance_id = v_row.id;
+
       perform integrations_private.write_audit(
         v_tenant_id, v_row.id, 'credentials_quarantined',
         pg_catalog.jsonb_build_object(

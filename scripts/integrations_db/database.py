@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 
 from integrations_db.config import Target
 from integrations_db.errors import Failure, Usage
@@ -21,6 +22,7 @@ from integrations_db.registry import Connection
 from integrations_db.script import Script, shown
 
 __all__ = [
+    "calm",
     "connect",
     "describe",
     "explain",
@@ -194,6 +196,22 @@ def freshen(conn: Connection) -> str:
 def fresh(conn: Connection) -> None:
     """Gives a session the state in which a new one would begin; advisory locks stay."""
     conn.execute(freshen(conn).encode())
+
+
+def calm(conn: Connection) -> None:
+    """Ends what an interrupt has left running in a session, so that it can be spoken to again.
+
+    psycopg does so itself where the signal finds it waiting for the answer, but not just before.
+    """
+    if conn.pgconn.transaction_status != TransactionStatus.ACTIVE:
+        return
+    try:
+        conn.cancel_safe(timeout=5)
+    except psycopg.Error:
+        conn.close()
+        return
+    while conn.pgconn.get_result() is not None:
+        pass
 
 
 def gone(conn: Connection) -> bool:

@@ -20,7 +20,7 @@ from psycopg.pq import TransactionStatus
 
 from integrations_db import psql, registry
 from integrations_db.config import Committer, Target
-from integrations_db.database import connect, explain, fresh, freshen, gone, heed, place
+from integrations_db.database import calm, connect, explain, fresh, freshen, gone, heed, place
 from integrations_db.errors import Failure, Locked
 from integrations_db.lexer import Statement
 from integrations_db.project import Project
@@ -307,6 +307,7 @@ def settled(conn: Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
+        calm(conn)
         if not gone(conn):
             conn.rollback()
             fresh(conn)

@@ -70,7 +70,6 @@ alter table parted detach partition part
 alter database postgres set default_tablespace = ''
 alter type mood add value 'sad'
 checkpoint
-lock table t
 prepare x as select 1
 comment on table t is 'VACUUM'
 do $$ begin perform 1; /* commit; */ end $$

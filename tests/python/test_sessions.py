@@ -12,6 +12,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from small_project import Sql, rows, run, sqitch, table, tables, write_project
 from test_registry import another_database, content
 
+from integrations_db.transaction import settled
+
 pytestmark = pytest.mark.database
 
 MARKS = (
@@ -183,3 +185,13 @@ def test_constraints_are_deferred_as_they_are_declared(
     assert done.returncode == 0, done.stderr
     assert rows(empty_database, "select id from c order by 1") == [(2,), (3,)]
     assert run(tmp_path, "verify", empty_database).returncode == 0
+
+
+def test_an_interrupt_before_the_answer_leaves_the_session_usable(empty_database: str) -> None:
+    """psycopg cancels what it waits for; a signal may come after the sending, before the waiting."""
+    with psycopg.connect(empty_database, autocommit=True, prepare_threshold=None) as conn:
+        conn.execute("begin; create table t ()")
+        with pytest.raises(KeyboardInterrupt), settled(conn):
+            conn.pgconn.send_query(b"select pg_sleep(600)")
+            raise KeyboardInterrupt
+        assert conn.execute("select to_regclass('t')").fetchone() == (None,)
