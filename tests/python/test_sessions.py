@@ -188,7 +188,7 @@ def test_constraints_are_deferred_as_they_are_declared(
 
 
 def test_an_interrupt_before_the_answer_leaves_the_session_usable(empty_database: str) -> None:
-    """psycopg cancels what it waits for; a signal may come after the sending, before the waiting."""
+    """psycopg cancels what it waits for; a signal may come after sending, before waiting."""
     with psycopg.connect(empty_database, autocommit=True, prepare_threshold=None) as conn:
         conn.execute("begin; create table t ()")
         with pytest.raises(KeyboardInterrupt), settled(conn):
