@@ -218,16 +218,6 @@ def test_impatient_servers_are_no_trouble(slow: Story, impatient: str) -> None:
         assert whole(conn, slow) == 3
 
 
-def test_the_control_on_an_impatient_server(slow: Story, impatient: str) -> None:
-    """Stock Sqitch loses the connection with which it would record the change."""
-    assert sqitch(slow.folder, impatient, "deploy", "--mode", "change", "{target}").returncode
-    with (
-        psycopg.connect(impatient, autocommit=True) as conn,
-        pytest.raises(Violated, match=r"1 changes are recorded; surplus: .*slow"),
-    ):
-        whole(conn, slow)
-
-
 def test_waiting_on_an_impatient_server(slow: Story, impatient: str) -> None:
     """Who waits for the deployment lock is idle most of the time."""
     with psycopg.connect(impatient, autocommit=True) as holder:
