@@ -20,7 +20,6 @@ from small_project import (
     environment,
     recorded,
     run,
-    sqitch,
     table,
     tables,
     write_project,
@@ -32,7 +31,7 @@ from integrations_db.testing.servers import Server
 
 from .kills import SECRET, alone, ended, refused, sleeps, start, wait_for
 from .proxy import When, through
-from .story import Story, Violated, tell, whole
+from .story import Story, tell, whole
 
 pytestmark = pytest.mark.database
 
