@@ -68,7 +68,7 @@ def running(conninfo: str, **settings: str) -> Iterator[Bouncer]:
         settings: what else stands in its configuration.
     """
     server = {key: str(value) for key, value in conninfo_to_dict(conninfo).items()}
-    password = Path(server["passfile"]).read_text().rsplit(":", 1)[1]
+    password = Path(server["passfile"]).read_text().strip().rsplit(":", 1)[1]
     owner = unprivileged()
     with tempfile.TemporaryDirectory(prefix="pgbouncer-", dir="/tmp") as name:
         folder = Path(name)
