@@ -170,7 +170,7 @@ SHAPES: Mapping[str, Shape] = {
         "insert into :\"schema\".v$N (t) values (':text'), ($$:text$$), (:'text');\n"
         "select 1::int, '{1,2}'::int[], (array[1,2])[1:2];\ncommit;",
         'drop table :"schema".v$N;',
-        "select 1 / (count(*) = 3 and max(t) = :'text')::int from :\"schema\".v$N;",
+        "select 1 / (count(*) = 3 and bool_or(t = :'text'))::int from :\"schema\".v$N;",
     ),
     "automatic variables": Shape(
         "create table av$N as select :'DBNAME' = current_database() as db, :'USER' = current_user"
