@@ -182,7 +182,9 @@ def test_warnings_are_no_errors(empty_database: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.database
-def test_nothing_secret_is_seen(empty_database: str, tmp_path: Path) -> None:
+def test_nothing_secret_is_seen(server: Server, empty_database: str, tmp_path: Path) -> None:
+    if server.name == "docker":
+        pytest.skip("the container asks for another password than this test gives")
     secret = make_conninfo(empty_database, password="correct horse")  # noqa: S106
     written = play(
         tmp_path,
