@@ -156,7 +156,8 @@ def test_a_connection_that_is_lost_while_a_script_runs_apart_is_told_truly(
     """The script took effect: to say that nothing is half done would be false."""
     ends_ours = (
         "create table h1 (id int);\nselect pg_terminate_backend(pid) from pg_locks"
-        " where locktype = 'advisory' and objid::int8 = 75474063 and granted;\nvacuum h1;\n"
+        " where locktype = 'advisory' and objid::int8 = 75474063 and granted and database ="
+        " (select oid from pg_database where datname = current_database());\nvacuum h1;\n"
     )
     write_project(tmp_path, {"h": Sql(ends_ours, "drop table h1;\n")})
     with pytest.raises(Failure) as failed:
