@@ -44,6 +44,7 @@ from integrations_db.transaction import (
     limit,
     lost,
     open_change,
+    opening,
     own_error,
     psql_variables,
     remedy,
@@ -85,6 +86,7 @@ class _Step:
         verify: its verify script, if it is to be run.
         script_hash: of the deploy script.
         requires: name and ID of every required change.
+        last: whether the run ends with it.
     """
 
     index: int
@@ -93,6 +95,7 @@ class _Step:
     verify: Script | None
     script_hash: str | None
     requires: Sequence[tuple[str, str]]
+    last: bool
 
     @property
     def obstacle(self) -> Script | None:
@@ -258,12 +261,13 @@ def deploy(
             return _dry_run(run, steps, deployed, version, done)
         _prepare_alone(run, deployed, version, stale)
         if steps:
+            run.recorded_at = registry.recorded_at(conn, project.registry)
             listener.started("deploy", len(steps))
         units = list(_units(steps, mode))
         with _unread():
             _announce(run, units)
-        for unit in units:
-            _deploy_unit(run, unit)
+        for number, unit in enumerate(units):
+            _deploy_unit(run, unit, _ahead(run, units[number + 1 : number + 2]))
         return Deployment(
             done.changes, executions={step.change.id: step.execution for step in steps}
         )
@@ -335,6 +339,7 @@ def _steps(run: Run, indexes: range, verify: bool, log_only: bool, known: bool) 
                 check,
                 project.hash(index),
                 requires[index],
+                last=index == indexes[-1],
             )
         )
     return steps
@@ -358,6 +363,19 @@ def _one_transaction(unit: Sequence[_Step]) -> bool:
         return False
     # A transaction has one isolation level; a script that wants its own can share it with no other.
     return len(unit) == 1 or all(s.deploy is None or s.deploy.begin == "BEGIN" for s in unit)
+
+
+def _ahead(run: Run, following: Sequence[Sequence[_Step]]) -> list[str]:
+    """Returns what opens the transaction of the next unit, if there is one and it is one."""
+    for unit in following:
+        if _one_transaction(unit):
+            return opening(run, unit[0].deploy, _begin(unit[0]))
+    return []
+
+
+def _begin(step: _Step) -> str:
+    """Returns how the transaction begins whose first change this is."""
+    return step.deploy.begin if step.deploy else "BEGIN"
 
 
 def _announce(run: Run, units: Sequence[Sequence[_Step]]) -> None:
@@ -406,6 +424,7 @@ def _dry_run(
     try:
         with atomic(run.conn, keep=False):
             _prepare(run, deployed, version)
+            run.recorded_at = registry.recorded_at(run.conn, run.project.registry)
             run.listener.started("deploy", len(steps))
             for at in steps:
                 _deploy_inside(run, at, begin=None, commit=False)
@@ -468,15 +487,20 @@ def _prepare_alone(
         ) from None
 
 
-def _deploy_unit(run: Run, unit: Sequence[_Step]) -> None:
+def _deploy_unit(run: Run, unit: Sequence[_Step], ahead: Sequence[str] = ()) -> None:
     """Deploys a unit: in one transaction if one can hold it, else change by change.
+
+    Args:
+        run: what is done.
+        unit: the changes.
+        ahead: what opens the transaction of the next unit, to be sent with this one's COMMIT.
 
     Raises:
         Failure: it failed; the message says what is left.
     """
     if _one_transaction(unit):
         try:
-            _deploy_together(run, unit)
+            _deploy_together(run, unit, ahead)
             return
         except _NotAtomic as error:
             run.listener.say(
@@ -501,7 +525,7 @@ def _deploy_unit(run: Run, unit: Sequence[_Step]) -> None:
         finished.append(step)
 
 
-def _deploy_together(run: Run, unit: Sequence[_Step]) -> None:
+def _deploy_together(run: Run, unit: Sequence[_Step], ahead: Sequence[str] = ()) -> None:
     """Deploys changes in one transaction; again, when others hold what they need.
 
     Raises:
@@ -515,12 +539,12 @@ def _deploy_together(run: Run, unit: Sequence[_Step]) -> None:
         with settled(run.conn):
             for step in unit:
                 at = step
-                begin = step.deploy.begin if step.deploy else "BEGIN"
                 _deploy_inside(
                     run,
                     step,
-                    begin=begin if step is unit[0] else None,
+                    begin=_begin(step) if step is unit[0] else None,
                     commit=step is unit[-1],
+                    ahead=ahead if step is unit[-1] else (),
                 )
 
     try:
@@ -531,7 +555,9 @@ def _deploy_together(run: Run, unit: Sequence[_Step]) -> None:
     run.marked.difference_update(step.change.id for step in unit)
 
 
-def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> None:
+def _deploy_inside(
+    run: Run, step: _Step, begin: str | None, commit: bool, ahead: Sequence[str] = ()
+) -> None:
     """Deploys one change in a transaction.
 
     Args:
@@ -539,6 +565,7 @@ def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> No
         step: the change.
         begin: how to open the transaction; None: it is open.
         commit: whether to commit it.
+        ahead: what opens the next transaction.
     """
     conn, project, change = run.conn, run.project, step.change
     began = time.monotonic()
@@ -546,7 +573,14 @@ def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> No
     undone: tuple[str, ...] = ()
     # Quoted for the session as it is now: a verify script may change its encoding.
     record = registry.deployment(
-        conn, project.registry, project.plan, change, step.script_hash, step.requires, run.who
+        conn,
+        project.registry,
+        project.plan,
+        change,
+        step.script_hash,
+        step.requires,
+        run.who,
+        run.recorded_at,
     )
     open_change(run, step.deploy, begin)
     try:
@@ -561,7 +595,18 @@ def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> No
         raise
     if change.id in run.marked:
         marker.clear(conn, project.registry, project.plan.project, change.id)
-    end_change(run, *undone, record, commit=commit)
+    # A commit that does not wait for the disk may be lost when the server crashes at once: the
+    # change with its record, and with all after it. The last one of the run waits, and so for all
+    # of them; so does the record of a failure, and of a script that runs apart.
+    end_change(
+        run,
+        *undone,
+        record,
+        commit=commit,
+        durable=step.last,
+        ahead=ahead,
+        recorded=lambda: _recorded(run, change),
+    )
     run.listener.done(change.title, time.monotonic() - began, step.remark)
 
 
@@ -588,6 +633,7 @@ def _deploy_apart(run: Run, step: _Step) -> None:
             step.script_hash,
             step.requires,
             run.who,
+            run.recorded_at,
         )
         apart.record(run, change, "deploy", record)
     except BaseException as error:
