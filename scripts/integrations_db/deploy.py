@@ -728,7 +728,9 @@ def _failed(run: Run, step: _Step, unit: Sequence[_Step], error: BaseException) 
     cause = error.error if isinstance(error, ScriptFailed) else error
     if gone(conn):
         if isinstance(cause, psycopg.Error):
-            raise Failure(look_again(run.target, run.project, last, "deploy", cause)) from None
+            raise Failure(
+                look_again(run.target, run.project, last, "deploy", cause, before=unit[0].index)
+            ) from None
         raise error
     if not isinstance(error, Exception) and _recorded(run, last):
         # Interrupted while the server answered the COMMIT.

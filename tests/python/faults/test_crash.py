@@ -9,11 +9,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import psycopg
 import pytest
+from engine import deploy
 from small_project import Sql, events, recorded, rows, run, table, tables, write_project
 
+from integrations_db import aftermath
+from integrations_db.database import connect
+from integrations_db.errors import Failure
+from integrations_db.registry import Connection
 from integrations_db.server import start_cluster, stop_cluster, unprivileged
 from integrations_db.testing import databases, servers
 from integrations_db.testing.servers import Server
@@ -45,7 +50,7 @@ class Fragile:
                 "max_connections": "200",
                 "synchronous_commit": "on",
                 "wal_writer_delay": "10s",
-                "wal_writer_flush_after": "0",
+                "wal_writer_flush_after": "1GB",
             },
         )
 
@@ -53,14 +58,6 @@ class Fragile:
         """Ends the server as a crash would, and lets it recover."""
         stop_cluster(self.base / "data", self.programs, owner=unprivileged(), mode="immediate")
         self.start()
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                rows(self.dsn, "select 1")
-                return
-            except psycopg.OperationalError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +99,37 @@ def test_what_preceded_a_failure_is_there_after_a_crash(
     assert recorded(target) == ["a", "b", "c"]
     assert tables(target) == {"a", "b", "c"}
     assert events(target)[-1] == ("fail", "d")
+
+
+def test_what_a_crash_in_mid_run_takes_along_is_named(
+    fragile: Fragile, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Changes with their records, and none but the latest: what is left is the plan's beginning."""
+    write_project(tmp_path, {"a": table("a")})
+    assert run(tmp_path, "deploy", target).returncode == 0
+    crash = "begin;\ncreate table x ();\ncopy (select 1) to program 'kill -9 $PPID';\ncommit;\n"
+    write_project(tmp_path, {n: table(n) for n in ("a", "b", "c")} | {"crash": Sql(crash)})
+
+    def patient(*arguments: Any) -> Connection:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return connect(*arguments)
+            except Failure:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+    monkeypatch.setattr(aftermath, "connect", patient)
+    with pytest.raises(Failure) as failed:
+        deploy(tmp_path, target)
+    assert "crash is untouched" in str(failed.value)
+    left = recorded(target)
+    assert tables(target) == set(left)
+    assert left == ["a", "b", "c"][: len(left)] != []
+    # How much is lost is the server's affair; 18 loses both.
+    lost = ", ".join(["a", "b", "c"][len(left) :])
+    assert ("gone, too" in str(failed.value)) == bool(lost)
+    assert lost in str(failed.value)
+    write_project(tmp_path, {name: table(name) for name in ("a", "b", "c")})
+    assert run(tmp_path, "deploy", target).returncode == 0
+    assert recorded(target) == ["a", "b", "c"]
