@@ -25,7 +25,13 @@ from integrations_db.aftermath import look_again
 from integrations_db.config import Committer, Target
 from integrations_db.database import gone
 from integrations_db.errors import Failure, Locked
-from integrations_db.plan import Change, Dependency, find_change, resolve_dependency
+from integrations_db.plan import (
+    Change,
+    Dependency,
+    find_change,
+    is_unknown,
+    resolve_dependency,
+)
 from integrations_db.project import Project
 from integrations_db.registry import Connection, Deployed
 from integrations_db.retry import PAUSES, retried
@@ -153,7 +159,10 @@ def _dependency_id(
 def _requirements(
     conn: Connection, project: Project, indexes: range, known: bool
 ) -> dict[int, list[tuple[str, str]]]:
-    """Resolves what the changes require; refuses missing and conflicting ones."""
+    """Resolves what the changes require; refuses missing and conflicting ones.
+
+    As Sqitch does: also a conflict with what this project never has, which is a misspelt name.
+    """
     resolved: dict[int, list[tuple[str, str]]] = {}
     problems: list[str] = []
     for index in indexes:
@@ -168,8 +177,10 @@ def _requirements(
             else:
                 resolved[index].append((name, found))
         for dependency in change.conflicts:
-            if _dependency_id(conn, project, dependency, index, known):
-                name = dependency.name_in(project.plan.project)
+            name = dependency.name_in(project.plan.project)
+            if is_unknown(project.plan, dependency):
+                problems.append(f"{where} conflicts with {name}, which is not in the plan")
+            elif _dependency_id(conn, project, dependency, index, known):
                 problems.append(f"{where} conflicts with {name}, which is deployed")
     if problems:
         raise Failure("\n".join([*problems, "Nothing was touched."]))
