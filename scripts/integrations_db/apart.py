@@ -18,7 +18,7 @@ from psycopg.pq import TransactionStatus
 
 from integrations_db import marker
 from integrations_db.aftermath import look_again
-from integrations_db.database import connect, explain, fresh, gone, heed, place
+from integrations_db.database import connect, explain, for_script, fresh, gone, heed, place
 from integrations_db.errors import Failure, Locked
 from integrations_db.lexer import Statement, split
 from integrations_db.marker import Action, Unfinished
@@ -149,7 +149,7 @@ def run_apart(run: Run, change: Change, script: Script, action: Action) -> None:
             _by_psql(run, script, application, progress)
         else:
             with closing(connect(run.target, run.listener.say, application)) as own:
-                _set_limit(own, run.lock_timeout)
+                _set_up(own, run.lock_timeout)
                 _execute(own, script, progress)
     except ScriptFailed as failed:
         clean = _settle(run, change, script, progress, failed)
@@ -175,7 +175,7 @@ def run_marked(run: Run, script: Script) -> None:
         run_by_psql(run.target, run.project, script, run.listener, run.given)
         return
     with closing(connect(run.target, run.listener.say)) as own:
-        _set_limit(own, run.lock_timeout)
+        _set_up(own, run.lock_timeout)
         _execute(own, script, _Progress())
 
 
@@ -284,11 +284,12 @@ def _before_any_effect(script: Script, failed_at: str) -> bool:
     return True
 
 
-def _set_limit(own: Connection, lock_timeout: float | None) -> None:
-    """Limits the lock waits of the session, if that was asked for.
+def _set_up(own: Connection, lock_timeout: float | None) -> None:
+    """Readies a session for a script; limits its lock waits, if that was asked for.
 
     Not by default: a concurrent index build that gives up leaves an invalid index.
     """
+    own.execute(for_script(own).encode())
     if lock_timeout is not None:
         own.execute(
             sql.SQL("SET lock_timeout = {}").format(sql.Literal(round(lock_timeout * 1000)))

@@ -20,7 +20,17 @@ from psycopg.pq import TransactionStatus
 
 from integrations_db import psql, registry
 from integrations_db.config import Committer, Target
-from integrations_db.database import calm, connect, explain, fresh, freshen, gone, heed, place
+from integrations_db.database import (
+    calm,
+    connect,
+    explain,
+    for_script,
+    fresh,
+    freshen,
+    gone,
+    heed,
+    place,
+)
 from integrations_db.errors import Failure, Locked
 from integrations_db.lexer import Statement
 from integrations_db.project import Project
@@ -63,11 +73,13 @@ _ANY_DEFERRED = "select exists (select from pg_catalog.pg_constraint where conde
 _DEFERRED = (
     "select pg_catalog.string_agg(distinct pg_catalog.format('%I.%I', n.nspname, c.conname), ', ')"
     "  from pg_catalog.pg_constraint as c"
-    "  join pg_catalog.pg_namespace as n on n.oid = c.connamespace"
+    # The search path may be the script's by now.
+    "  join pg_catalog.pg_namespace as n on n.oid operator(pg_catalog.=) c.connamespace"
     " where c.condeferred and pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
     # One that cannot be deferred may bear the same name, and would be refused.
-    "   and not exists (select from pg_catalog.pg_constraint as o where o.conname = c.conname"
-    "                    and o.connamespace = c.connamespace and not o.condeferrable)"
+    "   and not exists (select from pg_catalog.pg_constraint as o where not o.condeferrable"
+    "                    and o.conname operator(pg_catalog.=) c.conname"
+    "                    and o.connamespace operator(pg_catalog.=) c.connamespace)"
 )
 _LOCK_TIMEOUT = 5.0  # seconds, for scripts that say nothing of it
 
@@ -217,6 +229,8 @@ def open_change(run: Run, script: Script | None, begin: str | None = "BEGIN") ->
     if script and not script.own_transaction:
         # psql would commit each of its statements, and so check deferred constraints at once.
         commands.append("SET CONSTRAINTS ALL IMMEDIATE")
+    if script:
+        commands.append(for_script(run.conn))
     declared = script is not None and script.own_transaction and begin is None
     try:
         _execute(run.conn, commands, declared)
@@ -245,7 +259,7 @@ def clean(run: Run, script: Script, verify: Script | None = None) -> None:
         commands.append(registry.release_others())
     commands.append(_limit(run.lock_timeout))
     if verify:
-        commands.append(f"SAVEPOINT {VERIFY_SAVEPOINT}")
+        commands += [f"SAVEPOINT {VERIFY_SAVEPOINT}", for_script(run.conn)]
     try:
         _execute(run.conn, commands, declared=verify is not None and verify.own_transaction)
     except psycopg.Error as error:
@@ -384,6 +398,7 @@ def run_verify(
                 commands = [_limit(lock_timeout), f"SAVEPOINT {VERIFY_SAVEPOINT}"]
                 if not script.own_transaction:
                     commands.append("SET CONSTRAINTS ALL IMMEDIATE")
+                commands.append(for_script(conn))
                 conn.execute("; ".join(commands).encode())
                 run_script(conn, script, lock_timeout)
             return
@@ -393,6 +408,7 @@ def run_verify(
         except psycopg.Error as error:
             raise ScriptFailed(shown(script.path), script.path, error) from None
     with closing(connect(target, listener.say)) as own:
+        own.execute(for_script(own).encode())
         for statement in script.statements:
             try:
                 own.execute(statement.text.encode())
