@@ -571,6 +571,9 @@ def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> No
             raise _NotAtomic(step, failed) from None
         raise
     if change.id in run.marked:
+        if undone:  # or it would take the clearing back, too
+            conn.execute("; ".join(undone).encode())
+            undone = ()
         marker.clear(conn, project.registry, project.plan.project, change.id)
     end_change(run, *undone, record, commit=commit)
     run.listener.done(change.title, time.monotonic() - began, step.remark)
