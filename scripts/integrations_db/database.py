@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -239,15 +240,18 @@ def calm(conn: Connection) -> None:
 
     psycopg does so itself where the signal finds it waiting for the answer, but not just before.
     """
-    if conn.pgconn.transaction_status != TransactionStatus.ACTIVE:
-        return
-    try:
-        conn.cancel_safe(timeout=5)
-    except psycopg.Error:
-        conn.close()
-        return
-    while conn.pgconn.get_result() is not None:
-        pass
+    pgconn = conn.pgconn
+    while pgconn.transaction_status == TransactionStatus.ACTIVE:
+        try:
+            conn.cancel_safe(timeout=5)
+            # A cancellation that comes before the server has begun the statement is lost.
+            select.select([pgconn.socket], [], [], 0.5)
+            pgconn.consume_input()
+        except psycopg.Error:
+            conn.close()
+            return
+        while not pgconn.is_busy() and pgconn.get_result() is not None:
+            pass
 
 
 def gone(conn: Connection) -> bool:
