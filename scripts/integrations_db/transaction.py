@@ -61,8 +61,8 @@ __all__ = [
     "settled",
 ]
 
-# Others hold what a script needs: worth another attempt.
-BUSY = (errors.LockNotAvailable, errors.DeadlockDetected)
+# Others hold or change what a script needs: worth another attempt.
+BUSY = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
 # What the server says only when it comes to the statement: no transaction can hold this script.
 NOT_ATOMIC = (
     errors.ActiveSqlTransaction,
