@@ -736,6 +736,6 @@ def _failure(error: ScriptFailed, step: _Step, unit: Sequence[_Step]) -> Failure
     """Returns the error that ends a deployment, with what it has left and what to do next."""
     text = f"{explain_failure(error)}\n"
     if isinstance(error.error, BUSY):
-        text += f"  Tried {len(PAUSES) + 1} times: other sessions hold or change what this change needs.\n"
+        text += f"  Tried {len(PAUSES) + 1} times: other sessions hold or change what it needs.\n"
     text += f"{_stays(step, unit)} {remedy(error)}, then deploy again: it goes on from here."
     return Locked(text) if isinstance(error.error, BUSY) else Failure(text)

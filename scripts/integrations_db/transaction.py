@@ -58,6 +58,7 @@ __all__ = [
     "run_script",
     "run_verify",
     "run_verify_inside",
+    "set_up",
     "settled",
 ]
 
@@ -136,6 +137,7 @@ class ScriptFailed(Exception):
         path: the script; None when it was the registry that could not be written.
         error: the server's error, if there is one to read.
         message: what to say of it.
+        busy: whether others held or changed what it needed.
         blockers: who held what it needed, in words.
     """
 
@@ -145,19 +147,27 @@ class ScriptFailed(Exception):
         path: Path | None,
         error: psycopg.Error | None,
         message: str | None = None,
+        sqlstate: str | None = None,
     ) -> None:
         super().__init__(place)
         self.place = place
         self.path = path
         self.error = error
         self.message = message if error is None else explain(error)
+        sqlstate = sqlstate if error is None else error.sqlstate
+        self.busy = sqlstate in {kind.sqlstate for kind in BUSY}
         self.blockers: tuple[str, ...] = ()
 
 
 def _limit(lock_timeout: float | None) -> str:
     """Returns the statement that limits the lock waits of this transaction; 0: for ever."""
     seconds = _LOCK_TIMEOUT if lock_timeout is None else lock_timeout
-    return f"SET LOCAL lock_timeout = {max(1, round(seconds * 1000)) if seconds else 0}"
+    return f"SET LOCAL lock_timeout = {_milliseconds(seconds)}"
+
+
+def _milliseconds(seconds: float) -> int:
+    """Returns a time as PostgreSQL counts it; what is not nothing does not become so (for ever)."""
+    return max(1, round(seconds * 1000)) if seconds else 0
 
 
 def limit(conn: Connection, lock_timeout: float | None) -> None:
@@ -341,9 +351,10 @@ def run_by_psql(
     script: Script,
     listener: Listener,
     given: Mapping[str, str],
+    lock_timeout: float | None,
     application_name: str = "integrations-db",
 ) -> None:
-    """Has the psql program run a script.
+    """Has the psql program run a script; its lock waits are limited only if that was asked for.
 
     Raises:
         ScriptFailed: it failed.
@@ -358,10 +369,11 @@ def run_by_psql(
             variables=project.variables(script.kind, given),
             cwd=project.root,
             application_name=application_name,
+            lock_timeout=_session_limit(lock_timeout),
             output=listener.say,
         )
     except psql.PsqlFailed as error:
-        raise ScriptFailed(error.place, script.path, None, error.message) from None
+        raise ScriptFailed(error.place, script.path, None, error.message, error.sqlstate) from None
 
 
 def run_verify(
@@ -390,7 +402,7 @@ def run_verify(
         Failure: it could not be run.
     """
     if script.execution == "psql":
-        run_by_psql(target, project, script, listener, variables)
+        run_by_psql(target, project, script, listener, variables, lock_timeout)
         return
     if script.execution == "atomic":
         try:
@@ -408,12 +420,27 @@ def run_verify(
         except psycopg.Error as error:
             raise ScriptFailed(shown(script.path), script.path, error) from None
     with closing(connect(target, listener.say)) as own:
-        own.execute(for_script(own).encode())
+        set_up(own, lock_timeout)
         for statement in script.statements:
             try:
                 own.execute(statement.text.encode())
             except psycopg.Error as error:
                 raise ScriptFailed(place(script, statement, error), script.path, error) from None
+
+
+def _session_limit(lock_timeout: float | None) -> str | None:
+    """Returns the statement that limits the lock waits of a session, if that was asked for.
+
+    Not by default: a concurrent index build that gives up leaves an invalid index.
+    """
+    return None if lock_timeout is None else f"SET lock_timeout = {_milliseconds(lock_timeout)}"
+
+
+def set_up(own: Connection, lock_timeout: float | None) -> None:
+    """Readies a session for a script that no transaction can hold."""
+    own.execute(for_script(own).encode())
+    if limited := _session_limit(lock_timeout):
+        own.execute(limited.encode())
 
 
 def lost(error: psycopg.Error | None) -> str:
@@ -466,7 +493,8 @@ def reported(conn: Connection) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise Failure(lost(error) if gone(conn) else own_error(error)) from None
+        kind = Locked if isinstance(error, BUSY) else Failure
+        raise kind(lost(error) if gone(conn) else own_error(error)) from None
 
 
 def own_error(error: psycopg.Error) -> str:
