@@ -25,7 +25,13 @@ from integrations_db.aftermath import look_again
 from integrations_db.config import Committer, Target
 from integrations_db.database import gone
 from integrations_db.errors import Failure, Locked
-from integrations_db.plan import Change, Dependency, find_change, resolve_dependency
+from integrations_db.plan import (
+    Change,
+    Dependency,
+    find_change,
+    is_unknown,
+    resolve_dependency,
+)
 from integrations_db.project import Project
 from integrations_db.registry import Connection, Deployed
 from integrations_db.retry import PAUSES, retried
@@ -156,7 +162,10 @@ def _dependency_id(
 def _requirements(
     conn: Connection, project: Project, indexes: range, known: bool
 ) -> dict[int, list[tuple[str, str]]]:
-    """Resolves what the changes require; refuses missing and conflicting ones."""
+    """Resolves what the changes require; refuses missing and conflicting ones.
+
+    As Sqitch does: also a conflict with what this project never has, which is a misspelt name.
+    """
     resolved: dict[int, list[tuple[str, str]]] = {}
     problems: list[str] = []
     for index in indexes:
@@ -171,8 +180,10 @@ def _requirements(
             else:
                 resolved[index].append((name, found))
         for dependency in change.conflicts:
-            if _dependency_id(conn, project, dependency, index, known):
-                name = dependency.name_in(project.plan.project)
+            name = dependency.name_in(project.plan.project)
+            if is_unknown(project.plan, dependency):
+                problems.append(f"{where} conflicts with {name}, which is not in the plan")
+            elif _dependency_id(conn, project, dependency, index, known):
                 problems.append(f"{where} conflicts with {name}, which is deployed")
     if problems:
         raise Failure("\n".join([*problems, "Nothing was touched."]))
@@ -594,6 +605,9 @@ def _deploy_inside(
             raise _NotAtomic(step, failed) from None
         raise
     if change.id in run.marked:
+        if undone:  # or it would take the clearing back, too
+            conn.execute("; ".join(undone).encode())
+            undone = ()
         marker.clear(conn, project.registry, project.plan.project, change.id)
     # A commit that does not wait for the disk may be lost when the server crashes at once: the
     # change with its record, and with all after it. The last one of the run waits, and so for all
@@ -770,6 +784,6 @@ def _failure(error: ScriptFailed, step: _Step, unit: Sequence[_Step]) -> Failure
     """Returns the error that ends a deployment, with what it has left and what to do next."""
     text = f"{explain_failure(error)}\n"
     if isinstance(error.error, BUSY):
-        text += f"  Tried {len(PAUSES) + 1} times: other sessions hold what this change needs.\n"
+        text += f"  Tried {len(PAUSES) + 1} times: other sessions hold or change what it needs.\n"
     text += f"{_stays(step, unit)} {remedy(error)}, then deploy again: it goes on from here."
     return Locked(text) if isinstance(error.error, BUSY) else Failure(text)

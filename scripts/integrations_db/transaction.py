@@ -21,7 +21,17 @@ from psycopg.pq import TransactionStatus
 
 from integrations_db import psql, registry
 from integrations_db.config import Committer, Target
-from integrations_db.database import calm, connect, explain, fresh, freshen, gone, heed, place
+from integrations_db.database import (
+    calm,
+    connect,
+    explain,
+    for_script,
+    fresh,
+    freshen,
+    gone,
+    heed,
+    place,
+)
 from integrations_db.errors import Failure, Locked
 from integrations_db.lexer import Statement
 from integrations_db.project import Project
@@ -50,11 +60,12 @@ __all__ = [
     "run_script",
     "run_verify",
     "run_verify_inside",
+    "set_up",
     "settled",
 ]
 
-# Others hold what a script needs: worth another attempt.
-BUSY = (errors.LockNotAvailable, errors.DeadlockDetected)
+# Others hold or change what a script needs: worth another attempt.
+BUSY = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
 # What the server says only when it comes to the statement: no transaction can hold this script.
 NOT_ATOMIC = (
     errors.ActiveSqlTransaction,
@@ -65,11 +76,13 @@ _ANY_DEFERRED = "select exists (select from pg_catalog.pg_constraint where conde
 _DEFERRED = (
     "select pg_catalog.string_agg(distinct pg_catalog.format('%I.%I', n.nspname, c.conname), ', ')"
     "  from pg_catalog.pg_constraint as c"
-    "  join pg_catalog.pg_namespace as n on n.oid = c.connamespace"
+    # The search path may be the script's by now.
+    "  join pg_catalog.pg_namespace as n on n.oid operator(pg_catalog.=) c.connamespace"
     " where c.condeferred and pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
     # One that cannot be deferred may bear the same name, and would be refused.
-    "   and not exists (select from pg_catalog.pg_constraint as o where o.conname = c.conname"
-    "                    and o.connamespace = c.connamespace and not o.condeferrable)"
+    "   and not exists (select from pg_catalog.pg_constraint as o where not o.condeferrable"
+    "                    and o.conname operator(pg_catalog.=) c.conname"
+    "                    and o.connamespace operator(pg_catalog.=) c.connamespace)"
 )
 _LOCK_TIMEOUT = 5.0  # seconds, for scripts that say nothing of it
 
@@ -128,6 +141,7 @@ class ScriptFailed(Exception):
         path: the script; None when it was the registry that could not be written.
         error: the server's error, if there is one to read.
         message: what to say of it.
+        busy: whether others held or changed what it needed.
         blockers: who held what it needed, in words.
     """
 
@@ -137,19 +151,27 @@ class ScriptFailed(Exception):
         path: Path | None,
         error: psycopg.Error | None,
         message: str | None = None,
+        sqlstate: str | None = None,
     ) -> None:
         super().__init__(place)
         self.place = place
         self.path = path
         self.error = error
         self.message = message if error is None else explain(error)
+        sqlstate = sqlstate if error is None else error.sqlstate
+        self.busy = sqlstate in {kind.sqlstate for kind in BUSY}
         self.blockers: tuple[str, ...] = ()
 
 
 def _limit(lock_timeout: float | None) -> str:
     """Returns the statement that limits the lock waits of this transaction; 0: for ever."""
     seconds = _LOCK_TIMEOUT if lock_timeout is None else lock_timeout
-    return f"SET LOCAL lock_timeout = {max(1, round(seconds * 1000)) if seconds else 0}"
+    return f"SET LOCAL lock_timeout = {_milliseconds(seconds)}"
+
+
+def _milliseconds(seconds: float) -> int:
+    """Returns a time as PostgreSQL counts it; what is not nothing does not become so (for ever)."""
+    return max(1, round(seconds * 1000)) if seconds else 0
 
 
 def limit(conn: Connection, lock_timeout: float | None) -> None:
@@ -217,6 +239,8 @@ def opening(run: Run, script: Script | None, begin: str | None = "BEGIN") -> lis
     if script and not script.own_transaction:
         # psql would commit each of its statements, and so check deferred constraints at once.
         commands.append("SET CONSTRAINTS ALL IMMEDIATE")
+    if script:
+        commands.append(for_script(run.conn))
     return commands
 
 
@@ -261,7 +285,7 @@ def clean(run: Run, script: Script, verify: Script | None = None) -> None:
         commands.append(registry.release_others())
     commands.append(_limit(run.lock_timeout))
     if verify:
-        commands.append(f"SAVEPOINT {VERIFY_SAVEPOINT}")
+        commands += [f"SAVEPOINT {VERIFY_SAVEPOINT}", for_script(run.conn)]
     try:
         _execute(run.conn, commands, declared=verify is not None and verify.own_transaction)
     except psycopg.Error as error:
@@ -369,9 +393,10 @@ def run_by_psql(
     script: Script,
     listener: Listener,
     given: Mapping[str, str],
+    lock_timeout: float | None,
     application_name: str = "integrations-db",
 ) -> None:
-    """Has the psql program run a script.
+    """Has the psql program run a script; its lock waits are limited only if that was asked for.
 
     Raises:
         ScriptFailed: it failed.
@@ -386,10 +411,11 @@ def run_by_psql(
             variables=project.variables(script.kind, given),
             cwd=project.root,
             application_name=application_name,
+            lock_timeout=_session_limit(lock_timeout),
             output=listener.say,
         )
     except psql.PsqlFailed as error:
-        raise ScriptFailed(error.place, script.path, None, error.message) from None
+        raise ScriptFailed(error.place, script.path, None, error.message, error.sqlstate) from None
 
 
 def run_verify(
@@ -418,7 +444,7 @@ def run_verify(
         Failure: it could not be run.
     """
     if script.execution == "psql":
-        run_by_psql(target, project, script, listener, variables)
+        run_by_psql(target, project, script, listener, variables, lock_timeout)
         return
     if script.execution == "atomic":
         try:
@@ -426,6 +452,7 @@ def run_verify(
                 commands = [_limit(lock_timeout), f"SAVEPOINT {VERIFY_SAVEPOINT}"]
                 if not script.own_transaction:
                     commands.append("SET CONSTRAINTS ALL IMMEDIATE")
+                commands.append(for_script(conn))
                 conn.execute("; ".join(commands).encode())
                 run_script(conn, script, lock_timeout)
             return
@@ -435,11 +462,27 @@ def run_verify(
         except psycopg.Error as error:
             raise ScriptFailed(shown(script.path), script.path, error) from None
     with closing(connect(target, listener.say)) as own:
+        set_up(own, lock_timeout)
         for statement in script.statements:
             try:
                 own.execute(statement.text.encode())
             except psycopg.Error as error:
                 raise ScriptFailed(place(script, statement, error), script.path, error) from None
+
+
+def _session_limit(lock_timeout: float | None) -> str | None:
+    """Returns the statement that limits the lock waits of a session, if that was asked for.
+
+    Not by default: a concurrent index build that gives up leaves an invalid index.
+    """
+    return None if lock_timeout is None else f"SET lock_timeout = {_milliseconds(lock_timeout)}"
+
+
+def set_up(own: Connection, lock_timeout: float | None) -> None:
+    """Readies a session for a script that no transaction can hold."""
+    own.execute(for_script(own).encode())
+    if limited := _session_limit(lock_timeout):
+        own.execute(limited.encode())
 
 
 def lost(error: psycopg.Error | None) -> str:
@@ -492,7 +535,8 @@ def reported(conn: Connection) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise Failure(lost(error) if gone(conn) else own_error(error)) from None
+        kind = Locked if isinstance(error, BUSY) else Failure
+        raise kind(lost(error) if gone(conn) else own_error(error)) from None
 
 
 def own_error(error: psycopg.Error) -> str:

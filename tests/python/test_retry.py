@@ -174,6 +174,29 @@ def test_a_deadlock_is_tried_again(with_a: str, tmp_path: Path) -> None:
     assert recorded(with_a) == ["a", "b"]
 
 
+def test_a_serialization_failure_is_tried_again(with_a: str, tmp_path: Path) -> None:
+    """Between the snapshot of the change and its UPDATE another session changes the row."""
+    rows(with_a, "insert into a values (1) returning id")
+    update = Sql(
+        "begin isolation level repeatable read;\ntable a;\nselect pg_advisory_xact_lock(1);\n"
+        "update a set id = id + 10;\ncommit;\n"
+    )
+    write_project(tmp_path, {"a": table("a"), "b": update})
+    heard = Heard()
+    with psycopg.connect(with_a) as other:
+        other.execute("select pg_advisory_lock(1)")
+        running = threading.Thread(target=lambda: deploy(tmp_path, with_a, heard, lock_timeout=20))
+        running.start()
+        wait_for(lambda: bool(rows(with_a, "select 1 from pg_locks where not granted")))
+        other.execute("update a set id = 2")
+        other.commit()
+        other.execute("select pg_advisory_unlock(1)")
+        running.join(timeout=30)
+    assert "could not serialize access" in heard.text
+    assert recorded(with_a) == ["a", "b"]
+    assert rows(with_a, "table a") == [(12,)]
+
+
 def test_other_errors_are_not_tried_again(with_a: str, tmp_path: Path) -> None:
     write_project(tmp_path, {"a": table("a"), "b": Sql("select nosuch;\n")})
     heard = Heard()
