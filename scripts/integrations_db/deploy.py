@@ -278,7 +278,7 @@ def deploy(
         with _unread():
             _announce(run, units)
         for number, unit in enumerate(units):
-            _deploy_unit(run, unit, _ahead(run, units[number + 1 : number + 2]))
+            _deploy_unit(run, unit, _following(units[number + 1 :]))
         return Deployment(
             done.changes, executions={step.change.id: step.execution for step in steps}
         )
@@ -376,12 +376,9 @@ def _one_transaction(unit: Sequence[_Step]) -> bool:
     return len(unit) == 1 or all(s.deploy is None or s.deploy.begin == "BEGIN" for s in unit)
 
 
-def _ahead(run: Run, following: Sequence[Sequence[_Step]]) -> list[str]:
-    """Returns what opens the transaction of the next unit, if there is one and it is one."""
-    for unit in following:
-        if _one_transaction(unit):
-            return opening(run, unit[0].deploy, _begin(unit[0]))
-    return []
+def _following(units: Sequence[Sequence[_Step]]) -> _Step | None:
+    """Returns the first change of the next unit, if there is one and it is one transaction."""
+    return units[0][0] if units and _one_transaction(units[0]) else None
 
 
 def _begin(step: _Step) -> str:
@@ -498,20 +495,20 @@ def _prepare_alone(
         ) from None
 
 
-def _deploy_unit(run: Run, unit: Sequence[_Step], ahead: Sequence[str] = ()) -> None:
+def _deploy_unit(run: Run, unit: Sequence[_Step], following: _Step | None = None) -> None:
     """Deploys a unit: in one transaction if one can hold it, else change by change.
 
     Args:
         run: what is done.
         unit: the changes.
-        ahead: what opens the transaction of the next unit, to be sent with this one's COMMIT.
+        following: the change whose transaction can be opened with the COMMIT of this one.
 
     Raises:
         Failure: it failed; the message says what is left.
     """
     if _one_transaction(unit):
         try:
-            _deploy_together(run, unit, ahead)
+            _deploy_together(run, unit, following)
             return
         except _NotAtomic as error:
             run.listener.say(
@@ -536,7 +533,7 @@ def _deploy_unit(run: Run, unit: Sequence[_Step], ahead: Sequence[str] = ()) -> 
         finished.append(step)
 
 
-def _deploy_together(run: Run, unit: Sequence[_Step], ahead: Sequence[str] = ()) -> None:
+def _deploy_together(run: Run, unit: Sequence[_Step], following: _Step | None = None) -> None:
     """Deploys changes in one transaction; again, when others hold what they need.
 
     Raises:
@@ -555,7 +552,7 @@ def _deploy_together(run: Run, unit: Sequence[_Step], ahead: Sequence[str] = ())
                     step,
                     begin=_begin(step) if step is unit[0] else None,
                     commit=step is unit[-1],
-                    ahead=ahead if step is unit[-1] else (),
+                    following=following if step is unit[-1] else None,
                 )
 
     try:
@@ -567,7 +564,7 @@ def _deploy_together(run: Run, unit: Sequence[_Step], ahead: Sequence[str] = ())
 
 
 def _deploy_inside(
-    run: Run, step: _Step, begin: str | None, commit: bool, ahead: Sequence[str] = ()
+    run: Run, step: _Step, begin: str | None, commit: bool, following: _Step | None = None
 ) -> None:
     """Deploys one change in a transaction.
 
@@ -576,7 +573,7 @@ def _deploy_inside(
         step: the change.
         begin: how to open the transaction; None: it is open.
         commit: whether to commit it.
-        ahead: what opens the next transaction.
+        following: the change whose transaction is to be opened then.
     """
     conn, project, change = run.conn, run.project, step.change
     began = time.monotonic()
@@ -618,7 +615,7 @@ def _deploy_inside(
         record,
         commit=commit,
         durable=step.last,
-        ahead=ahead,
+        ahead=opening(run, following.deploy, _begin(following)) if following else (),
         recorded=lambda: _recorded(run, change),
     )
     run.listener.done(change.title, time.monotonic() - began, step.remark)
