@@ -28,7 +28,8 @@ __all__ = ["Action", "Unfinished", "begin", "clear", "forgetting", "note", "unfi
 Action = Literal["deploy", "revert"]
 
 _OURS = "Made by integrations-db for unfinished scripts; goes with the last of them."
-_TABLE = "integrations_db.unfinished_scripts"
+SCHEMA = "integrations_db"
+_TABLE = f"{SCHEMA}.unfinished_scripts"
 
 
 @dataclass(frozen=True, slots=True)
