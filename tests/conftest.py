@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from inner import Inner
 from integrations_db.testing.servers import Server
@@ -15,8 +14,6 @@ from integrations_db.testing.servers import Server
 pytest_plugins = ["pytester", "integrations_db.testing.plugin", "api.fixtures"]
 
 ROOT = Path(__file__).parent.parent
-
-settings.register_profile("thorough", deadline=None)  # see tests/abuse/effort.py
 
 
 def pytest_template_files() -> list[Path]:

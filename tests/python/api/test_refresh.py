@@ -22,6 +22,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from size import size
+
 from .test_concurrency import Pool, answer, behind, pool
 from .test_rotation import QUARANTINED, batch, new_key, poison
 from .world import ROLES, World
@@ -922,8 +924,11 @@ class Died(BaseException):
     """The end of a worker's process, which nothing in it catches."""
 
 
-def thousand_due(world: World) -> list[UUID]:
-    """Gives five tenants with two hundred due instances each, a token of its own in each."""
+MANY = size(200, 1000)
+
+
+def many_due(world: World) -> list[UUID]:
+    """Gives five tenants that share so many due instances, a token of its own in each."""
     tenants = [world.new_tenant() for _ in range(5)]
     for tenant_id in tenants:
         with world.unlocked(tenant_id):
@@ -931,9 +936,10 @@ def thousand_due(world: World) -> list[UUID]:
                 "select integrations.put_credentials("
                 "         integrations.create_instance(%s, n::text),"
                 "         jsonb_build_object('token', %s || ' ' || n, 'expires_in', 60)::text)"
-                "  from generate_series(1, 200) as n",
+                "  from generate_series(1, %s) as n",
                 world.definition,
                 str(tenant_id),
+                MANY // len(tenants),
             )
     return tenants
 
@@ -1015,7 +1021,7 @@ def test_workers_with_the_same_old_list_refresh_each_once(world: World) -> None:
 
 
 def test_fifty_workers_refresh_each_once(world: World, worker: ModuleType) -> None:
-    tenants, asked, lock = thousand_due(world), Counter[str](), threading.Lock()
+    tenants, asked, lock = many_due(world), Counter[str](), threading.Lock()
 
     def ask(credentials: dict[str, Any]) -> dict[str, Any]:
         with lock:
@@ -1023,10 +1029,10 @@ def test_fifty_workers_refresh_each_once(world: World, worker: ModuleType) -> No
         return {"expires_in": 3600}
 
     assert run_workers(world, worker, tenants, ask, 50) == 0
-    assert versions(world, tenants) == {2: 1000}
+    assert versions(world, tenants) == {2: MANY}
     prefixes = tuple(map(str, tenants))
     ours = {token: n for token, n in asked.items() if token.startswith(prefixes)}
-    assert len(ours) == 1000
+    assert len(ours) == MANY
     assert set(ours.values()) == {1}, "no token is used twice"
     assert due_of(world, *tenants) == []
 
@@ -1035,7 +1041,7 @@ def test_fifty_workers_that_die_lose_nothing(
     world: World, worker: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They die while they ask, and their sessions are killed at any moment, also in a commit."""
-    tenants, call = thousand_due(world), worker.call
+    tenants, call = many_due(world), worker.call
 
     def impatient(conn: Any, function: str, **arguments: Any) -> Any:
         if function == "claim_refresh":
@@ -1069,9 +1075,9 @@ def test_fifty_workers_that_die_lose_nothing(
         finally:
             stop.set()
         assert killer.result() > 0
-    assert deaths > 20
-    assert versions(world, tenants) == {2: 1000}, "each is stored once"
+    assert deaths > MANY / 50
+    assert versions(world, tenants) == {2: MANY}, "each is stored once"
     assert due_of(world, *tenants) == []
     stored = "select count(*) from integrations_private.audit_log where event = %s"
     mine = stored + " and tenant_id = any (%s)"
-    assert world.superuser.value(mine, "credentials_stored", tenants) == 2000
+    assert world.superuser.value(mine, "credentials_stored", tenants) == 2 * MANY
