@@ -1020,6 +1020,7 @@ def test_workers_with_the_same_old_list_refresh_each_once(world: World) -> None:
     assert versions(world, [tenant_id]) == {2: 40}
 
 
+@pytest.mark.long
 def test_fifty_workers_refresh_each_once(world: World, worker: ModuleType) -> None:
     tenants, asked, lock = many_due(world), Counter[str](), threading.Lock()
 
@@ -1037,6 +1038,7 @@ def test_fifty_workers_refresh_each_once(world: World, worker: ModuleType) -> No
     assert due_of(world, *tenants) == []
 
 
+@pytest.mark.long
 def test_fifty_workers_that_die_lose_nothing(
     world: World, worker: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """Ours and stock Sqitch on generated projects: the same databases, records and findings.
 
-How many projects are generated is a matter of ``TEST_SIZE``: Sqitch needs some 80 ms for each change
-and command.
+How many projects are generated is a matter of ``TEST_SIZE``: Sqitch needs some 80 ms for each
+change and command.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from size import size
 
 from .projects import OTHER, Generated, projects, write
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.long]
 
 # Shrinking a project means minutes of Sqitch for each step.
 LONG = settings(

@@ -37,6 +37,7 @@ def story(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield tell(tmp_path_factory.mktemp("story"), dsn, thirty())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", range(STORMS))
 def test_storm(story: Story, server: Server, empty_database: str, number: int) -> None:
     seed = os.environ.get("FAULT_SEED") or secrets.token_hex(4)
