@@ -389,10 +389,10 @@ def test_a_throw_away_server_ends_with_its_session(
         if end:
             assert _is_there(log_source)
             os.killpg(session.pid, end)
-        session.communicate(timeout=30)
+        session.communicate(timeout=60)
     finally:
         session.kill()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while _is_there(log_source) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not _is_there(log_source)
