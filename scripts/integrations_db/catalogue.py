@@ -7,7 +7,7 @@ partition of the same table instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -75,23 +75,25 @@ class Comparison:
     partitions: tuple[str, ...]
 
 
-def read(conn: Connection, ignored: Sequence[str], oldest: int) -> Catalogue:
+def read(conn: Connection, ignored: Sequence[str], other: int) -> Catalogue:
     """Reads the catalogue of a connection's database.
 
     Args:
         conn: the connection; its search path is ours (``database.connect``).
         ignored: schemas to leave out.
-        oldest: version number of the older of the servers to compare: what only newer ones have is
-            left out.
+        other: version number of the server of the catalogue to compare with: what only one of the
+            two knows, or words in its own way, is left out.
 
     Raises:
         psycopg.Error: it cannot be read.
     """
     found: Catalogue = {}
+    own = conn.info.server_version
     values = {
         "ignored": list(ignored),
-        "maintain": oldest >= 170000,
-        "not_null": oldest >= 180000,
+        "alike": own // 10000 == other // 10000,
+        "maintain": min(own, other) >= 170000,
+        "not_null": min(own, other) >= 180000,
     }
     for kind, name, part_of, of_it, value in conn.execute(_SQL.read_bytes(), values):
         it = found.setdefault((kind, name), Object(kind, name, part_of))
@@ -181,7 +183,10 @@ def _beside_its_siblings(
     if not siblings:
         return
     model = min(siblings, key=lambda sibling: (_is_default(expected, sibling), sibling))
-    should, is_ = _anonymous(expected, model), _anonymous(found, name)
+    # What is said of the default partition is not true of others.
+    unlike = _is_default(expected, model) and not _is_default(found, name)
+    left_out = {"partition bound", "comment"} if unlike else {"partition bound"}
+    should, is_ = _anonymous(expected, model, left_out), _anonymous(found, name, left_out)
     for kind, anonymous in sorted(should.keys() | is_.keys()):
         shown = anonymous.replace("*", name.rpartition(".")[2])
         if (kind, anonymous) not in is_:
@@ -192,14 +197,16 @@ def _beside_its_siblings(
             yield from _changes(kind, shown, should[kind, anonymous], is_[kind, anonymous])
 
 
-def _anonymous(catalogue: Catalogue, partition: str) -> dict[Key, dict[str, str]]:
+def _anonymous(
+    catalogue: Catalogue, partition: str, left_out: Collection[str]
+) -> dict[Key, dict[str, str]]:
     """Returns a partition and its parts, with ``*`` in the place of its name."""
     bare = partition.rpartition(".")[2]
     return {
         (it.kind, it.name.replace(bare, "*")): {
             of_it: value.replace(bare, "*")
             for of_it, value in it.properties.items()
-            if of_it != "partition bound"
+            if of_it not in left_out
         }
         for it in catalogue.values()
         if (it.name == partition and it.part_of is None) or it.part_of == partition

@@ -212,7 +212,7 @@ select r.kind, r.name, null, p.property, p.value
     ('access method', (select amname::text from pg_am where oid = r.relam)),
     ('tablespace', (select spcname::text from pg_tablespace where oid = r.reltablespace)),
     ('of type', case when r.reloftype <> 0 then format_type(r.reloftype, null) end),
-    ('definition', case when r.relkind in ('v', 'm') then pg_get_viewdef(r.oid) end)
+    ('definition', case when r.relkind in ('v', 'm') and %(alike)s then pg_get_viewdef(r.oid) end)
   ) as p (property, value)
  where p.value is not null
 union all
@@ -299,8 +299,8 @@ select 'trigger', format('the part of %%I on %%s', t.tgname, r.name), r.name, 'e
 union all
 select 'rule', format('%%I on %%s', w.rulename, r.name), r.name, p.property, p.value
   from pg_rewrite as w join relation as r on r.oid = w.ev_class,
-  lateral (values ('definition', pg_get_ruledef(w.oid)), ('enabled', w.ev_enabled::text)) as p (property, value)
- where w.rulename <> '_RETURN'
+  lateral (values ('definition', case when %(alike)s then pg_get_ruledef(w.oid) end), ('enabled', w.ev_enabled::text)) as p (property, value)
+ where w.rulename <> '_RETURN' and p.value is not null
 union all
 select 'policy', format('%%I on %%s', y.polname, r.name), r.name, p.property, p.value
   from pg_policy as y join relation as r on r.oid = y.polrelid,

@@ -117,9 +117,9 @@ def drift(
         edited = state.edited(project, deployed)
         last = project.plan.changes[count - 1].id
         build = _Build(project, last, variables)
-        expected, oldest, built_on = _expected(conn, target, listener, build, scratch, template)
+        expected, other, built_on = _expected(conn, target, listener, build, scratch, template)
         with atomic(conn, keep=False, begin="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"):
-            found = catalogue.read(conn, build.unseen, oldest)
+            found = catalogue.read(conn, build.unseen, other)
     compared = catalogue.compare(expected, found)
     kept = tuple(it for it in compared.differences if not _ignored(it, ignore))
     return Drift(
@@ -156,13 +156,13 @@ class _Build:
         """The schemas of the deployer itself."""
         return (self.project.registry, marker.SCHEMA)
 
-    def run(self, own: Connection, target: Target, oldest: int, keep: bool) -> Catalogue | None:
+    def run(self, own: Connection, target: Target, other: int, keep: bool) -> Catalogue | None:
         """Builds it in an empty database and reads its catalogue; None: no transaction can hold it.
 
         Args:
             own: a connection to the database.
             target: where it leads.
-            oldest: see ``catalogue.read``.
+            other: see ``catalogue.read``.
             keep: whether it may be committed; else it is rolled back.
 
         Raises:
@@ -171,7 +171,7 @@ class _Build:
         read: list[Catalogue] = []
 
         def look(conn: Connection) -> None:
-            read.append(catalogue.read(conn, self.unseen, oldest))
+            read.append(catalogue.read(conn, self.unseen, other))
 
         try:
             done = deploy(
@@ -206,7 +206,7 @@ def _expected(
     scratch: Scratch,
     template: str,
 ) -> tuple[Catalogue, int, str]:
-    """Returns what the plan builds, the older server's version number, and where it was built."""
+    """Returns what the plan builds, the version number of the server, and where that is."""
     version = conn.info.server_version
     why = "as was asked"
     if scratch != "own":
@@ -222,16 +222,15 @@ def _expected(
             why = "no transaction can hold it, and what it commits would reach all databases here"
     listener.say(f"building on a server of its own, because {why}")
     with _server() as there, closing(connect(there, listener.say)) as own:
-        oldest = min(version, own.info.server_version)
-        built = build.run(own, there, oldest, keep=True)
+        built = build.run(own, there, version, keep=True)
         assert built is not None  # noqa: S101  # it was committed
-        release = f"{own.info.server_version / 10000:.0f}"
-    if oldest // 10000 != version // 10000 or int(release) != version // 10000:
+        other = own.info.server_version
+    if other // 10000 != version // 10000:
         listener.say(
-            f"built on PostgreSQL {release}, and this is {version // 10000}: what only one of them "
-            "knows is not compared, and some definitions may be worded differently"
+            f"built on PostgreSQL {other // 10000}, and this is {version // 10000}: what only one "
+            "of them knows is not compared, nor what views and rules say, which they word otherwise"
         )
-    return built, oldest, f"an own server, PostgreSQL {release}"
+    return built, other, f"an own server, PostgreSQL {other // 10000}"
 
 
 def _may_create(conn: Connection) -> bool:
@@ -257,7 +256,8 @@ def _database(conn: Connection, target: Target, template: str) -> Iterator[Targe
     ).fetchone()
     assert row is not None  # noqa: S101  # of the database that we are in
     encoding, collate, ctype, provider, locale = row
-    name = sql.Identifier(f"integrations_db_drift_{secrets.token_hex(6)}")
+    scratch = f"{conn.info.dbname[:40]}_drift_{secrets.token_hex(6)}"
+    name = sql.Identifier(scratch)
     made = sql.SQL("create database {} template {} encoding {} lc_collate {} lc_ctype {}").format(
         name, sql.Identifier(template), encoding, collate, ctype
     )
@@ -273,14 +273,12 @@ def _database(conn: Connection, target: Target, template: str) -> Iterator[Targe
             "touched; with --scratch own it is built on a server of its own."
         ) from None
     try:
-        yield Target(
-            make_conninfo(target.dsn, dbname=name.as_string(None).strip('"')), target.embedded
-        )
+        yield Target(make_conninfo(target.dsn, dbname=scratch), target.embedded)
     finally:
         try:
             conn.execute(sql.SQL("drop database if exists {} with (force)").format(name))
         except psycopg.Error as error:
-            error.add_note(f"The scratch database {name.as_string(None)} is left behind: drop it.")
+            error.add_note(f"The scratch database {scratch} is left behind: drop it.")
             raise
 
 
