@@ -210,6 +210,7 @@ def test_a_first_token_is_fetched_under_a_lease(world: World) -> None:
         {"ttl": timedelta(0)},
         {"ttl": timedelta(seconds=-1)},
         {"ttl": timedelta(hours=1, microseconds=1)},
+        {"ttl": "12000 months -360000 days 30 minutes"},  # compares as half an hour: fourteen years
     ],
     ids=str,
 )
@@ -225,6 +226,14 @@ def test_good_claims(world: World) -> None:
     claim(world, tenant_id, instance_id, "w", ttl=timedelta(microseconds=1))
 
 
+def test_a_ttl_lasts_as_long_as_it_was_checked_for(world: World) -> None:
+    """Whatever months and days it is made of: a month that is added may have 31 days."""
+    tenant_id, instance_id = world.new_stored(DUE)
+    claim(world, tenant_id, instance_id, ttl="7 months -210 days 30 minutes")
+    row = lease_of(world, instance_id)
+    assert row.leased_until - row.claimed_at == timedelta(minutes=30)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -234,6 +243,7 @@ def test_good_claims(world: World) -> None:
         {"retry_after": None},
         {"retry_after": timedelta(seconds=-1)},
         {"retry_after": timedelta(days=30, seconds=1)},
+        {"retry_after": "1200 months -36000 days"},  # compares as nothing: a year and a half
     ],
     ids=str,
 )
