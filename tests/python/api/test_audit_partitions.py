@@ -262,13 +262,22 @@ def test_this_month_is_never_dropped(world: World, keep: str) -> None:
 
 @pytest.mark.parametrize(
     "keep",
-    ["0", "-1 day", "23:59:59", "1 month -40 days", "1001 years", "178000000 years"],
+    [
+        "0",
+        "-1 day",
+        "23:59:59",
+        "1 month -40 days",
+        "-1200 months 36001 days",  # compares as a day: 523 days in the future
+        "1001 years",
+        "178000000 years",
+    ],
 )
 def test_a_bad_keep_is_refused(world: World, keep: str) -> None:
     world.new_stored()
     before = catalogue(world)
-    with world.refused("22023"):
+    with world.refused("22023") as caught:
         maintain(world.admin, keep)
+    assert "keep must be" in str(caught.value)
     assert catalogue(world) == before
 
 
@@ -279,6 +288,45 @@ def test_a_clock_that_ran_ahead_does_not_swallow_the_coming_months(world: World)
     assert maintain(world.admin) == [("kept", "audit_log_default"), *coming(world, 1)]
     assert maintain(world.admin) == [("kept", "audit_log_default")]
     assert rows_of(world) == before
+
+
+def new_log(world: World, *months: datetime) -> None:
+    """Gives the log an empty default partition, and one for each of these months only."""
+    world.superuser.run(f"drop table {DEFAULT}")
+    world.superuser.run("select integrations_private.add_audit_partition(null, null)")
+    for month in months:
+        until = first_of(month, 1)
+        world.superuser.run("select integrations_private.add_audit_partition(%s, %s)", month, until)
+
+
+def test_an_old_month_before_the_first_entry_of_this_one(world: World) -> None:
+    """The entry about its end goes into the partition of this month, not into the default one."""
+    old = first_of(now(world), -5)
+    new_log(world, old)
+    assert maintain(world.admin, "1 month") == [("dropped", named(old)), *coming(world)]
+    assert rows_of(world, DEFAULT) == set()
+    assert maintain(world.admin, "1 month") == []
+
+
+def test_old_entries_beside_a_month_that_has_its_partition(world: World) -> None:
+    """As after an import: they do not stretch over it to this month."""
+    old = first_of(now(world), -2)
+    new_log(world, first_of(now(world), -1))
+    add_entry(world, old)
+    before = rows_of(world)
+    assert maintain(world.admin) == [("bounded", named(old)), *coming(world)]
+    assert rows_of(world) == before
+
+
+def test_a_month_that_was_detached_is_in_the_way_until_it_is_renamed(world: World) -> None:
+    maintain(world.admin)
+    last = named(first_of(now(world), 3))
+    world.superuser.run(f"alter table {LOG} detach partition integrations_private.{last}")
+    with world.refused("42P07") as caught:
+        maintain(world.admin)
+    assert last in str(caught.value)
+    world.superuser.run(f"alter table integrations_private.{last} rename to kept_by_hand")
+    assert maintain(world.admin) == [("created", last)]
 
 
 def test_entries_on_both_sides_of_a_partition_stay_where_they_are(world: World) -> None:
