@@ -132,6 +132,51 @@ def test_a_completion_that_is_rolled_back_keeps_the_lease(world: World) -> None:
     assert complete(world, tenant_id, lease, 1) == 2
 
 
+@pytest.mark.parametrize("end", ["complete_refresh", "fail_refresh"])
+def test_somebody_takes_over_while_a_late_one_waits(world: World, pool: Pool, end: str) -> None:
+    """The lease that is alive then is another's."""
+    tenant_id, instance_id = world.new_stored(DUE)
+    late = claim(world, tenant_id, instance_id, "late", ttl=timedelta(milliseconds=1))
+    other = world.client("svc_integration")
+
+    def finish() -> None:
+        with other.unlocked(tenant_id, world.kek_id, world.kek):
+            if end == "complete_refresh":
+                other.complete_refresh(late, FRESH, 1)
+            else:
+                other.fail_refresh(late, "HTTP 503")
+
+    with world.svc.within(tenant_id):
+        lease = world.svc.claim_refresh(instance_id, "next")
+        future = behind(world, pool, other, finish)
+    assert answer(future) == "IN402"
+    assert (world.instance(instance_id).status, lease_of(world, instance_id).lease) == (
+        "active",
+        lease,
+    )
+    assert complete(world, tenant_id, lease, 1) == 2
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+@pytest.mark.parametrize("end", ["complete_refresh", "fail_refresh"])
+def test_a_lease_that_ended_since_an_old_snapshot(world: World, level: str, end: str) -> None:
+    """The snapshot still shows it alive; nothing is stored or counted twice."""
+    tenant_id, instance_id = world.new_stored(DUE)
+    lease = claim(world, tenant_id, instance_id)
+    other = world.client("svc_integration")
+    with pytest.raises(psycopg.errors.SerializationFailure), other.conn.transaction():
+        other.run(f"set transaction isolation level {level}")
+        other.set_tenant(tenant_id)
+        other.unlock(world.kek_id, world.kek)
+        fail(world, tenant_id, lease)
+        if end == "complete_refresh":
+            other.complete_refresh(lease, FRESH, 1)
+        else:
+            other.fail_refresh(lease, "HTTP 503")
+    assert lease_of(world, instance_id).failures == 1
+    assert world.instance(instance_id).credentials_version == 1
+
+
 def test_deleted_while_a_completion_waits(world: World, pool: Pool) -> None:
     tenant_id, instance_id = world.new_stored(DUE)
     lease, other = claim(world, tenant_id, instance_id), world.client("svc_integration")
