@@ -197,7 +197,7 @@ select set_eq(
       ('integrations.doctor()', 'integrations_admin'),
       ('integrations.maintain_audit(interval)', 'integrations_admin'),
       ('integrations_private.examine_connections(boolean,text)', 'integrations_keymaster'),
-      ('integrations_private.examine_data()', 'integrations_keymaster'),
+      ('integrations_private.examine_data(interval)', 'integrations_keymaster'),
       ('integrations_private.examine_objects()', 'integrations_keymaster'),
       ('integrations_private.examine_roles()', 'integrations_keymaster'),
       ('integrations_private.examine_settings()', 'integrations_keymaster'),
