@@ -62,6 +62,18 @@ def test_a_new_kek_for_all_tenants(world: World) -> None:
     assert opened_by(world, old, instances) == 5
 
 
+def test_a_key_wrapped_anew_between_two_unlocks_is_open(world: World) -> None:
+    """With the old KEK first: in the other order both calls may miss it."""
+    old, new = new_kek(), new_kek()
+    [(tenant_id, instance_id)] = of_kek(world, old, 1).items()
+    with world.svc.within(tenant_id):
+        world.svc.unlock(*old)
+        assert world.admin.rewrap_keys(*old, *new) == 1
+        assert world.svc.get_credentials(instance_id) == {"api_key": "k"}
+        world.svc.unlock(*new)
+        assert world.svc.get_credentials(instance_id) == {"api_key": "k"}
+
+
 def test_the_rest_stays_under_its_kek(world: World) -> None:
     old, new = new_kek(), new_kek()
     of_kek(world, old, 1)
