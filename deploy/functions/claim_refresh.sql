@@ -1,6 +1,7 @@
 -- Deploy integrations:functions/claim_refresh to pg
 -- requires: tables/refresh_leases
 -- requires: policies/refresh_leases
+-- requires: functions/check_name
 -- requires: functions/lock_instance
 -- requires: functions/require_usable
 -- requires: functions/write_audit
@@ -39,12 +40,7 @@ declare
   v_instance integrations.integration_instances;
   v_former integrations_private.refresh_leases;
 begin
-  if claim_refresh.holder is null
-     or claim_refresh.holder !~ '[^[:space:]]'
-     or pg_catalog.char_length(claim_refresh.holder) > 200
-  then
-    raise exception 'holder must be 1 to 200 characters, not all blank' using errcode = '22023';
-  end if;
+  perform integrations_private.check_name(claim_refresh.holder, 'holder');
   if v_seconds is null or v_seconds <= 0 or v_seconds > 3600 then
     raise exception 'ttl must be more than nothing and at most one hour' using errcode = '22023';
   end if;

@@ -213,6 +213,7 @@ select set_eq(
       ('integrations_private.month_of(timestamp with time zone,integer)',
        'integrations_keymaster'),
       ('integrations_private.check_kek(text,bytea)', 'integrations_keymaster'),
+      ('integrations_private.check_name(text,text)', 'integrations_keymaster'),
       ('integrations_private.data_key_check_value(uuid,bytea)', 'integrations_keymaster'),
       ('integrations_private.decrypt_bytes(bytea,text)', 'integrations_keymaster'),
       ('integrations_private.decrypt_text(bytea,text)', 'integrations_keymaster'),
