@@ -107,7 +107,8 @@ begin
         ('table_privileges', 'fail',
          (select pg_catalog.string_agg(distinct
                    p.relation || ' to '
-                   || case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end, ', ')
+                   || case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end,
+                   ', ')
             from (
               select r.oid::regclass::text as relation, r.relacl as acl, r.relowner,
                      r.relnamespace
@@ -121,8 +122,9 @@ begin
            where a.grantee not in (p.relowner, 'integrations_keymaster'::regrole)
              and (a.privilege_type in (
                     'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER')
-                  or (a.grantee in (0::oid, 'svc_integration'::regrole, 'integrations_tenant'::regrole,
-                                    'integrations_admin'::regrole, 'integrations_auditor'::regrole)
+                  or (a.grantee in (
+                        0::oid, 'svc_integration'::regrole, 'integrations_tenant'::regrole,
+                        'integrations_admin'::regrole, 'integrations_auditor'::regrole)
                       and p.relnamespace = pg_catalog.to_regnamespace('integrations_private')
                       and (a.grantee, p.relation) is distinct from (
                             'integrations_auditor'::regrole::oid,
@@ -144,8 +146,8 @@ begin
                      join relation as r on r.oid = w.ev_class
                where r.relkind in ('r', 'p')
             ) as f (name)),
-         'Triggers or rules of others act on the package''s tables: they can copy rows, or keep audit'
-         ' entries from being written. Drop those that nobody needs.',
+         'Triggers or rules of others act on the package''s tables: they can copy rows, or keep'
+         ' audit entries from being written. Drop those that nobody needs.',
          'No trigger or rule of others acts on a table.'),
         ('statistics', 'warn',
          (select pg_catalog.string_agg(

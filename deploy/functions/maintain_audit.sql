@@ -192,7 +192,8 @@ begin
       partition := v_table::text;
       v_events := v_events || 'audit_partition_created'::text;
       v_details := v_details
-        || pg_catalog.jsonb_build_object('partition', partition, 'since', v_since, 'until', v_until);
+        || pg_catalog.jsonb_build_object(
+             'partition', partition, 'since', v_since, 'until', v_until);
       return next;
     end if;
   end loop;

@@ -265,6 +265,7 @@ def test_this_month_is_never_dropped(world: World, keep: str) -> None:
     [
         "0",
         "-1 day",
+        "-178000000 years",
         "23:59:59",
         "1 month -40 days",
         "-1200 months 36001 days",  # compares as a day: 523 days in the future
@@ -316,6 +317,36 @@ def test_old_entries_beside_a_month_that_has_its_partition(world: World) -> None
     before = rows_of(world)
     assert maintain(world.admin) == [("bounded", named(old)), *coming(world)]
     assert rows_of(world) == before
+
+
+def test_old_entries_up_to_this_month(world: World) -> None:
+    """This month goes with them: entries of it come until the last moment, and would not fit."""
+    new_log(world)
+    old = first_of(now(world), -1)
+    add_entry(world, old)
+    both = f"{named(old)}_to_{first_of(now(world)):%Y_%m}"
+    assert maintain(world.admin) == [("bounded", both), *coming(world, 1)]
+
+
+def test_old_entries_on_both_sides_of_a_partition_stay(world: World) -> None:
+    new_log(world, first_of(now(world), -5))
+    for months in (-6, -4):
+        add_entry(world, first_of(now(world), months))
+    before = rows_of(world)
+    assert maintain(world.admin) == [("kept", "audit_log_default"), *coming(world)]
+    assert rows_of(world) == before
+
+
+def test_it_waits_for_two_seconds_where_no_lock_timeout_is_set(world: World) -> None:
+    world.new_stored()
+    before = catalogue(world)
+    world.admin.run("set lock_timeout = 0")
+    world.admin.run("set statement_timeout = '60s'")  # another error, where it would wait for ever
+    with world.auditor.conn.transaction():
+        world.auditor.rows("select count(*) from integrations.audit_trail")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            maintain(world.admin)
+    assert catalogue(world) == before
 
 
 def test_a_month_that_was_detached_is_in_the_way_until_it_is_renamed(world: World) -> None:

@@ -105,9 +105,13 @@ def test_rewrapping_that_was_killed_is_taken_up_again(world: World) -> None:
     assert opened_by(world, new, instances) == 4
 
 
-def test_two_who_rewrap_at_once(world: World, pool: Pool) -> None:
+@pytest.mark.parametrize("known", [False, True], ids=["its name is new", "it is in use"])
+def test_two_who_rewrap_at_once(world: World, pool: Pool, known: bool) -> None:
+    """The second one waits for the name of the new KEK, or else for the keys."""
     old, new = new_kek(), new_kek()
     instances = of_kek(world, old, 6)
+    if known:
+        of_kek(world, new, 1)
     other = world.client("integrations_admin")
     with world.admin.conn.transaction():
         assert world.admin.rewrap_keys(*old, *new, 3) == 3
