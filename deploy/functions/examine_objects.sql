@@ -10,7 +10,7 @@ set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
 -- The package's own objects, as somebody may have left them: verify says more, this says it to who
--- cannot run it.
+-- cannot run it. It compares names as text: the session's way to quote them must not matter.
 create function integrations_private.examine_objects()
 returns table (
   check_name text,
@@ -20,6 +20,7 @@ returns table (
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
 as $function$
 begin
   return query

@@ -643,3 +643,23 @@ def test_only_whole_past_months_of_the_log_can_be_dropped(
             keymaster.run(
                 "select integrations_private.drop_audit_partition(%s::oid::regclass)", oid
             )
+
+
+def test_a_partition_that_has_just_ended_is_not_dropped(
+    world: World, login: Callable[[str, str], str]
+) -> None:
+    """Nor can be in a time zone where its last day is not over; a day later it can."""
+    new_log(world)
+    keymaster = world.log_in(login("integrations_keymaster", world.dsn))
+    drop = "select integrations_private.drop_audit_partition(%s::text::regclass)"
+    add = "select integrations_private.add_audit_partition(%s, %s)::text"
+    ended = [(-40, -25, True), (-2, -1, False)]  # hours, before now; each named after its month
+    for since, until, may_go in ended:
+        partition = world.superuser.value(
+            add, now(world) + timedelta(hours=since), now(world) + timedelta(hours=until)
+        )
+        if may_go:
+            keymaster.run(drop, partition)
+        else:
+            with world.refused("22023"):
+                keymaster.run(drop, partition)

@@ -174,6 +174,28 @@ def test_a_setting_that_prints_none(world: World, statements: list[str]) -> None
     assert status == "ok" or "alter database" in statements[0]
 
 
+@pytest.mark.parametrize(
+    ("check", "statements"),
+    [
+        ("log_min_duration_statement",
+         ["alter role {stranger} set log_min_duration_statement = 0",
+          "alter role {stranger} set log_parameter_max_length = 0"]),
+        ("log_min_duration_sample",
+         ["alter role {stranger} set log_min_duration_sample = 0",
+          "alter role {stranger} set log_statement_sample_rate = 0"]),
+        ("auto_explain.log_verbose", ["alter role {stranger} set auto_explain.log_verbose = on"]),
+        # Every superuser is a member of everything, and has a check of his own.
+        ("log_statement",
+         ["alter role {stranger} superuser", "alter role {stranger} set log_statement = 'all'"]),
+        # What another database has is not for this one.
+        ("log_statement", ["alter role {stranger} in database postgres set log_statement = 'all'"]),
+    ],
+)  # fmt: skip
+def test_what_prints_none_by_itself(world: World, check: str, statements: list[str]) -> None:
+    _, detail = after(world, "grant svc_integration to {stranger}", *statements)[check]
+    assert user(world.logins["stranger"]) not in detail
+
+
 BROKEN: list[tuple[str, str, str, list[str]]] = [
     ("package_roles", "fail", "integrations_tenant", ["alter role integrations_tenant createdb"]),
     ("package_roles", "fail", "svc_integration", ["alter role svc_integration bypassrls"]),
@@ -429,6 +451,12 @@ def test_what_somebody_has_broken(
     assert detail != before
     assert told == status, detail
     assert found in detail.partition("Found:")[2]
+
+
+def test_the_way_to_quote_names_does_not_matter(world: World) -> None:
+    plain = {name: status for name, (status, _) in after(world).items()}
+    quoted = after(world, "set local quote_all_identifiers = on")
+    assert {name: status for name, (status, _) in quoted.items()} == plain
 
 
 def test_a_reader_of_tables_is_no_hazard(world: World) -> None:
