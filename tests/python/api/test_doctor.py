@@ -6,6 +6,7 @@ included; so the others' logins, which come and go meanwhile, are seen, too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
@@ -198,7 +199,10 @@ def test_what_prints_none_by_itself(world: World, check: str, statements: list[s
 
 BROKEN: list[tuple[str, str, str, list[str]]] = [
     ("package_roles", "fail", "integrations_tenant", ["alter role integrations_tenant createdb"]),
-    ("package_roles", "fail", "svc_integration", ["alter role svc_integration bypassrls"]),
+    *[
+        ("package_roles", "fail", "svc_integration", [f"alter role svc_integration {power}"])
+        for power in ("superuser", "bypassrls", "createrole", "replication")
+    ],
     ("bypass_row_security", "fail", "{svc}", ["alter role {svc} bypassrls"]),
     ("bypass_row_security", "fail", "{tenant}", ["alter role {tenant} superuser"]),
     ("owner_members", "warn", "{stranger}", ["grant integrations_owner to {stranger}"]),
@@ -457,6 +461,16 @@ def test_the_way_to_quote_names_does_not_matter(world: World) -> None:
     plain = {name: status for name, (status, _) in after(world).items()}
     quoted = after(world, "set local quote_all_identifiers = on")
     assert {name: status for name, (status, _) in quoted.items()} == plain
+
+
+def test_a_setting_of_the_one_who_asks(world: World, login: Callable[[str, str], str]) -> None:
+    """It is his: the sessions of others do not begin with it."""
+    conninfo = login("integrations_admin", world.dsn)
+    world.superuser.run(f"alter role {user(conninfo)} set log_statement = 'all'")
+    status, detail = examine(world.log_in(conninfo))["log_statement"]
+    assert status == "fail"
+    assert {"this session", user(conninfo)} <= set(re.split(r", |: |[.]", detail))
+    assert user(world.logins["svc_integration"]) not in detail
 
 
 def test_a_reader_of_tables_is_no_hazard(world: World) -> None:
