@@ -205,6 +205,11 @@ BROKEN: list[tuple[str, str, str, list[str]]] = [
     ],
     ("bypass_row_security", "fail", "{svc}", ["alter role {svc} bypassrls"]),
     ("bypass_row_security", "fail", "{tenant}", ["alter role {tenant} superuser"]),
+    *[
+        ("bypass_row_security", "fail", "{stranger}",
+         [f"grant {role} to {{stranger}}", "alter role {stranger} bypassrls"])
+        for role in ("integrations_admin", "integrations_auditor")
+    ],
     ("owner_members", "warn", "{stranger}", ["grant integrations_owner to {stranger}"]),
     ("owner_members", "warn", "{stranger}", ["grant integrations_keymaster to {stranger}"]),
     (
@@ -461,6 +466,27 @@ def test_the_way_to_quote_names_does_not_matter(world: World) -> None:
     plain = {name: status for name, (status, _) in after(world).items()}
     quoted = after(world, "set local quote_all_identifiers = on")
     assert {name: status for name, (status, _) in quoted.items()} == plain
+
+
+def test_a_superuser_is_told_of_once(world: World) -> None:
+    """He needs no membership; that he has one is what is told."""
+    report = after(
+        world,
+        "alter role {stranger} superuser createrole",
+        "grant svc_integration to {stranger} with admin option",
+        "grant pg_read_all_data, pg_write_all_data to {stranger}",
+    )
+    stranger = user(world.logins["stranger"])
+    told = {name for name, (_, detail) in report.items() if stranger in detail}
+    assert told == {"bypass_row_security"}
+
+
+def test_a_login_that_can_dump_is_no_hazard(world: World) -> None:
+    grants = ("alter role {stranger} bypassrls", "grant pg_read_all_data to {stranger}")
+    stranger = user(world.logins["stranger"])
+    assert stranger in after(world, grants[1])["logical_backup"][1]
+    report = after(world, *grants)
+    assert not [name for name, (_, detail) in report.items() if stranger in detail]
 
 
 def test_a_setting_of_the_one_who_asks(world: World, login: Callable[[str, str], str]) -> None:
