@@ -318,6 +318,19 @@ def test_nobody_writes_the_mark_of_quarantine_by_hand(world: World) -> None:
         world.svc.record_connection(instance_id, False, QUARANTINED)
 
 
+def test_failed_connections_do_not_bring_it_back_into_rotation(world: World) -> None:
+    """As a service reports them all the time that cannot read the credentials."""
+    tenant_id, instance_id = world.new_stored()
+    poison(world, instance_id)
+    new_key(world, tenant_id)
+    assert batch(world, tenant_id) == (0, 0, 1)
+    with world.svc.within(tenant_id):
+        world.svc.record_connection(instance_id, False, "HTTP 401")
+        world.svc.record_connection(instance_id, False)
+    assert world.instance(instance_id).status_reason == QUARANTINED
+    assert batch(world, tenant_id) == (0, 0, 0)
+
+
 def test_a_good_connection_ends_the_quarantine_until_the_next_batch(world: World) -> None:
     tenant_id, instance_id = world.new_stored()
     poison(world, instance_id)
