@@ -287,6 +287,13 @@ BROKEN: list[tuple[str, str, str, list[str]]] = [
         ["alter view integrations.instance_overview set (security_invoker = false)"],
     ),
     (
+        "row_security",
+        "fail",
+        "integrations.copies",
+        ["create materialized view integrations.copies as"
+         " select * from integrations.integration_instances"],
+    ),
+    (
         "policies",
         "fail",
         "integrations.integration_instances.others",
