@@ -81,7 +81,7 @@ begin
          'Tenants are not kept apart there. Enable and force row-level security on tables; views'
          ' must be security_invoker.',
          'Row-level security is enabled and forced on every table with a tenant.'),
-        -- Any other may let rows out. What auditor and keymaster do with theirs is up to privileges.
+        -- Any other may let rows out; what auditor and keymaster may do is up to privileges.
         ('policies', 'fail',
          (select pg_catalog.string_agg(
                    p.polrelid::regclass || '.' || p.polname, ', ' order by p.polname)
@@ -93,7 +93,6 @@ begin
                    or p.polname in ('keymaster_select', 'keymaster_all')
                    and p.polroles = array['integrations_keymaster'::regrole::oid]
                    or p.polname = 'tenant_all'
-                   and p.polpermissive
                    and p.polroles <@ array[
                          'integrations_owner'::regrole::oid, 'integrations_tenant'::regrole::oid,
                          'svc_integration'::regrole::oid]
