@@ -635,6 +635,42 @@ def test_tls_as_far_as_it_may_look(world: World) -> None:
     assert "cannot be seen" not in detail
 
 
+HBA = {
+    "local all all trust": False,
+    "host all all 127.0.0.1/32 trust": False,
+    "host all all 127.0.0.0/8 trust": False,
+    "host all all ::1/128 trust": False,
+    "host all all localhost trust": False,
+    "host all all samehost trust": False,
+    "hostssl all all 0.0.0.0/0 scram-sha-256": False,
+    "host all all 0.0.0.0/0 reject": False,
+    "host replication all 10.0.0.0/8 scram-sha-256": False,  # neither keys nor credentials
+    "host all,replication all 10.0.0.0/8 scram-sha-256": True,
+    "host all all 10.0.0.0/8 scram-sha-256": True,
+    "host all all all scram-sha-256": True,
+    "hostnossl all all 10.0.0.0/8 scram-sha-256": True,
+    "hostnogssenc all all 10.0.0.0/8 scram-sha-256": True,
+}
+
+
+def test_lines_of_pg_hba(cluster: Server) -> None:
+    """The server shows what the file says now, and does not go by it before a reload."""
+    with connect(cluster.dsn) as conn:
+        deploy(conn, verified=False)
+        dba = Client(conn)
+        conn.execute(
+            psycopg.sql.SQL("copy (select unnest({}::text[])) to {}").format(
+                list(HBA), dba.value("show hba_file")
+            )
+        )
+        [(status, detail)] = dba.rows(
+            "select status, detail from integrations_private.examine_connections(true, '*')"
+        )
+    assert status == "warn"
+    named = [f"line {n}" for n, bad in enumerate(HBA.values(), 1) if bad]
+    assert detail.partition("Found: ")[2] == ", ".join(named) + "."
+
+
 def test_a_clean_deployment(cluster: Server) -> None:
     with connect(cluster.dsn) as conn:
         deploy(conn, verified=False)
