@@ -62,7 +62,7 @@ def terminate(world: World, client: Client) -> None:
     """Ends a session as a crash would, and waits for its end."""
     pid = client.conn.info.backend_pid
     assert world.superuser.value("select pg_terminate_backend(%s)", pid)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while world.superuser.rows("select from pg_stat_activity where pid = %s", pid):
         assert time.monotonic() < until
         time.sleep(0.005)

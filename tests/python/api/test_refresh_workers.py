@@ -18,6 +18,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from size import size
+
 from .refreshes import (
     DUE,
     FRESH,
@@ -117,8 +119,11 @@ class Died(BaseException):
     """The end of a worker's process, which nothing in it catches."""
 
 
-def thousand_due(world: World) -> list[UUID]:
-    """Gives five tenants with two hundred due instances each, a token of its own in each."""
+MANY = size(200, 1000)
+
+
+def many_due(world: World) -> list[UUID]:
+    """Gives five tenants that share so many due instances, a token of its own in each."""
     tenants = [world.new_tenant() for _ in range(5)]
     for tenant_id in tenants:
         with world.unlocked(tenant_id):
@@ -126,9 +131,10 @@ def thousand_due(world: World) -> list[UUID]:
                 "select integrations.put_credentials("
                 "         integrations.create_instance(%s, n::text),"
                 "         jsonb_build_object('token', %s || ' ' || n, 'expires_in', 60)::text)"
-                "  from generate_series(1, 200) as n",
+                "  from generate_series(1, %s) as n",
                 world.definition,
                 str(tenant_id),
+                MANY // len(tenants),
             )
     return tenants
 
@@ -170,8 +176,9 @@ def run_workers(
     return sum(deaths)
 
 
+@pytest.mark.long
 def test_fifty_workers_refresh_each_once(world: World, worker: ModuleType) -> None:
-    tenants, asked, lock = thousand_due(world), Counter[str](), threading.Lock()
+    tenants, asked, lock = many_due(world), Counter[str](), threading.Lock()
 
     def ask(credentials: dict[str, Any]) -> dict[str, Any]:
         with lock:
@@ -179,19 +186,20 @@ def test_fifty_workers_refresh_each_once(world: World, worker: ModuleType) -> No
         return {"expires_in": 3600}
 
     assert run_workers(world, worker, tenants, ask, 50) == 0
-    assert versions(world, tenants) == {2: 1000}
+    assert versions(world, tenants) == {2: MANY}
     prefixes = tuple(map(str, tenants))
     ours = {token: n for token, n in asked.items() if token.startswith(prefixes)}
-    assert len(ours) == 1000
+    assert len(ours) == MANY
     assert set(ours.values()) == {1}, "no token is used twice"
     assert due_of(world, *tenants) == []
 
 
+@pytest.mark.long
 def test_fifty_workers_that_die_lose_nothing(
     world: World, worker: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They die while they ask, and their sessions are killed at any moment, also in a commit."""
-    tenants, call = thousand_due(world), worker.call
+    tenants, call = many_due(world), worker.call
 
     def impatient(conn: Any, function: str, **arguments: Any) -> Any:
         if function == "claim_refresh":
@@ -225,9 +233,9 @@ def test_fifty_workers_that_die_lose_nothing(
         finally:
             stop.set()
         assert killer.result() > 0
-    assert deaths > 20
-    assert versions(world, tenants) == {2: 1000}, "each is stored once"
+    assert deaths > MANY / 50
+    assert versions(world, tenants) == {2: MANY}, "each is stored once"
     assert due_of(world, *tenants) == []
     stored = "select count(*) from integrations_private.audit_log where event = %s"
     mine = stored + " and tenant_id = any (%s)"
-    assert world.superuser.value(mine, "credentials_stored", tenants) == 2000
+    assert world.superuser.value(mine, "credentials_stored", tenants) == 2 * MANY
