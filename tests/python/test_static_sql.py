@@ -651,7 +651,7 @@ BREAKS = [
           "v_data_key stands in PERFORM"),
     Break(secrets_in_queries, UNLOCK, "v_count := v_count + 1;", "v_count := (select f(kek));",
           "kek stands in SELECT"),
-    Break(secrets_in_queries, UNLOCK, "order by k.version", "order by k.version, kek", "SELECT"),
+    Break(secrets_in_queries, UNLOCK, "in ('active', 'decrypt_only')\n", "in ('active', kek)\n", "SELECT"),
     Break(secrets_in_queries, UNLOCK, "if v_count = 0 then",
           "if v_count = 0 then execute 'set x = ' || v_keyring;", "v_keyring stands in EXECUTE"),
     Break(secrets_in_queries, UNLOCK, "format('KEK %s.', unlock.kek_id)",
