@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import psycopg
-from psycopg import errors, sql
+from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from integrations_db import marker
@@ -37,6 +37,7 @@ from integrations_db.transaction import (
     open_change,
     own_error,
     run_by_psql,
+    set_up,
     settled,
 )
 
@@ -149,7 +150,7 @@ def run_apart(run: Run, change: Change, script: Script, action: Action) -> None:
             _by_psql(run, script, application, progress)
         else:
             with closing(connect(run.target, run.listener.say, application)) as own:
-                _set_limit(own, run.lock_timeout)
+                set_up(own, run.lock_timeout)
                 _execute(own, script, progress)
     except ScriptFailed as failed:
         clean = _settle(run, change, script, progress, failed)
@@ -172,10 +173,10 @@ def run_marked(run: Run, script: Script) -> None:
         ScriptFailed: it failed.
     """
     if script.execution == "psql":
-        run_by_psql(run.target, run.project, script, run.listener, run.given)
+        run_by_psql(run.target, run.project, script, run.listener, run.given, run.lock_timeout)
         return
     with closing(connect(run.target, run.listener.say)) as own:
-        _set_limit(own, run.lock_timeout)
+        set_up(own, run.lock_timeout)
         _execute(own, script, _Progress())
 
 
@@ -248,7 +249,15 @@ def leave(run: Run, change: Change, outcome: str) -> None:
 def _by_psql(run: Run, script: Script, application: str, progress: _Progress) -> None:
     """Has psql run a script; what took effect is judged by where it failed."""
     try:
-        run_by_psql(run.target, run.project, script, run.listener, run.given, application)
+        run_by_psql(
+            run.target,
+            run.project,
+            script,
+            run.listener,
+            run.given,
+            run.lock_timeout,
+            application,
+        )
     except Failure:
         raise  # psql did not even start
     except BaseException as error:
@@ -282,17 +291,6 @@ def _before_any_effect(script: Script, failed_at: str) -> bool:
         elif not inside and head[:1] and head[0] not in _SESSION:
             return last and not _commits(statement, head)
     return True
-
-
-def _set_limit(own: Connection, lock_timeout: float | None) -> None:
-    """Limits the lock waits of the session, if that was asked for.
-
-    Not by default: a concurrent index build that gives up leaves an invalid index.
-    """
-    if lock_timeout is not None:
-        own.execute(
-            sql.SQL("SET lock_timeout = {}").format(sql.Literal(round(lock_timeout * 1000)))
-        )
 
 
 def _execute(own: Connection, script: Script, progress: _Progress) -> None:

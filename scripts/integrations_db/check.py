@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from integrations_db.plan import Change, Plan, resolve_dependency
+from integrations_db.plan import Change, Plan, is_unknown, resolve_dependency
 from integrations_db.project import Project
 from integrations_db.script import Kind, ScriptError, shown
 
@@ -104,6 +104,10 @@ def _check_change(project: Project, index: int) -> Iterator[Finding]:
     plan = project.plan
     change = plan.changes[index]
     for dependency in change.conflicts:
+        if is_unknown(plan, dependency):
+            why = f'"{change.name}" conflicts with "{dependency.key}", which is not in the plan'
+            yield _planned(plan, change, why)
+            continue
         if dependency.project not in (None, plan.project):
             continue
         found = resolve_dependency(plan, dependency)

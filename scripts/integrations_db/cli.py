@@ -490,13 +490,17 @@ def verify(
         result = engine.verify(
             conn, project, where, listener, variables=variables, lock_timeout=lock_timeout
         )
+    # Where others held what some scripts need, and nothing else was found, another time may do.
+    busy = all(finding.kind == "locked" for finding in result.findings)
+    ending = Locked if busy else Failure
     if as_json:
         echo_json(verification_json(project, place, result))
-        ctx.exit(Failure.exit_code if result.findings else 0)
+        ctx.exit(ending.exit_code if result.findings else 0)
     if result.findings:
         failed = len({finding.change_id for finding in result.findings})
         told = "\n".join(finding.message for finding in result.findings)
-        raise Failure(f"{told}\n{counted(failed)} failed verification.")
+        outcome = "could not be verified, being locked" if busy else "failed verification"
+        raise ending(f"{told}\n{counted(failed)} {outcome}.")
     if not result.deployed:
         echo("Nothing to verify: no change is deployed.")
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -26,6 +27,7 @@ __all__ = [
     "connect",
     "describe",
     "explain",
+    "for_script",
     "fresh",
     "freshen",
     "gone",
@@ -36,6 +38,14 @@ __all__ = [
     "shareable",
 ]
 
+# Who may create in a schema that a role or database searches before pg_catalog could make operators
+# and functions there that our own statements would call, as the deployer. So our sessions search
+# this path, but for the scripts; a script that were left with it could not create a thing.
+_OWN_PATH = "SET search_path = pg_catalog, pg_temp"
+# Asked while the session's own path is still in force.
+_PATH_SOURCE = (
+    "select source from pg_catalog.pg_settings where name operator(pg_catalog.=) 'search_path'"
+)
 # What a script may have left behind, in the order in which it must go: the role first, because the
 # others could be refused to it. Unlike DISCARD ALL this keeps advisory locks: we hold one.
 _FRESH = (
@@ -70,7 +80,7 @@ _STORED = """
 # Sqitch runs the next script in a new session, which begins with what the last one has stored.
 # What is no longer stored falls back to what PostgreSQL has for it. What the client itself asked
 # for is stronger than either, and what only the server may set for this role is left as it is.
-_ADOPT = """
+_WANTED = """
     with began as (
         select * from rows from (pg_catalog.unnest({names}::pg_catalog.text[]),
                                  pg_catalog.unnest({hashes}::pg_catalog.int8[])) as b(name, hash)),
@@ -81,16 +91,23 @@ _ADOPT = """
          union all
         select b.name, coalesce((select boot_val from pg_catalog.pg_settings as g
                                   where g.name = b.name), '')
-          from began as b where b.name not in (select name from stored))
+          from began as b where b.name not in (select name from stored))"""
+_ADOPT = """
     select pg_catalog.set_config(w.name, w.value, false) from wanted as w
-     where not exists (
+     where w.name <> 'search_path' and not exists (
         select from pg_catalog.pg_settings as g
          where g.name = w.name
            and (g.source = 'client' or g.context not in ('user', 'superuser')
                 or g.context = 'superuser'
                    and pg_catalog.current_setting('is_superuser') = 'off'))"""
+_ADOPT_PATH = """
+    select pg_catalog.set_config('search_path', coalesce(
+      (select w.value from wanted as w where w.name = 'search_path'),
+      (select g.reset_val from pg_catalog.pg_settings as g where g.name = 'search_path')), false)"""
 # What was stored when the session began: names and hashes.
 _at_start: WeakKeyDictionary[Connection, tuple[list[str], list[int]]] = WeakKeyDictionary()
+# The sessions whose client asked for a search path: no stored one replaces it.
+_path_of_client: WeakSet[Connection] = WeakSet()
 # The sessions after whose beginning something may have been stored. To look costs as much as all
 # else there is to reset, and few scripts ever store a setting.
 _stored_since: WeakSet[Connection] = WeakSet()
@@ -101,6 +118,8 @@ def connect(
     target: Target, notice: Callable[[str], None], application_name: str | None = None
 ) -> Connection:
     """Opens the connection: autocommit, statements sent as they are, notices handed on.
+
+    It is for statements of our own; before those of a script, send what ``for_script`` returns.
 
     Args:
         target: the database.
@@ -134,7 +153,9 @@ def connect(
     except psycopg.OperationalError as error:
         raise Failure(_unreachable(error, given)) from None
     try:
-        conn.execute(_WATCH.encode())
+        cursor = conn.execute(f"{_PATH_SOURCE}; {_OWN_PATH}; {_WATCH}".encode())
+        if cursor.fetchone() == ("client",):
+            _path_of_client.add(conn)
         stored = conn.execute(_STORED.encode()).fetchall()
         _at_start[conn] = ([name for name, _, _ in stored], [number for _, _, number in stored])
     except psycopg.OperationalError as error:
@@ -180,21 +201,37 @@ def heed(conn: Connection, script: str) -> None:
 
 
 def freshen(conn: Connection) -> str:
-    """Returns the statements that give a session the state in which a new one would begin.
+    """Returns the statements that give a session the state in which ``connect`` returns it.
 
     Advisory locks stay. Settings are those that are stored for the database and the role by now.
     """
-    if conn not in _stored_since:
-        return f"{_FRESH}; {_WATCH}"
+    commands = [_FRESH, _OWN_PATH, _WATCH]
+    if conn in _stored_since:
+        commands.insert(2, _adoption(conn, _ADOPT))
+    return "; ".join(commands)
+
+
+def for_script(conn: Connection) -> str:
+    """Returns the statement that gives a script the search path of a new session.
+
+    ``freshen`` takes it away, as does the end of the transaction if that is rolled back.
+    """
+    if conn not in _stored_since or conn in _path_of_client:
+        return "RESET search_path"
+    return _adoption(conn, _ADOPT_PATH)
+
+
+def _adoption(conn: Connection, what: str) -> str:
+    """Returns a statement about the settings that were stored since the session began."""
     names, hashes = _at_start.get(conn, ([], []))
-    adopt = sql.SQL(_ADOPT).format(
+    wanted = sql.SQL(_WANTED).format(
         names=sql.Literal(names), hashes=sql.Literal(hashes), stored=sql.SQL(_STORED)
     )
-    return f"{_FRESH}; {adopt.as_string(conn)}; {_WATCH}"
+    return wanted.as_string(conn) + what
 
 
 def fresh(conn: Connection) -> None:
-    """Gives a session the state in which a new one would begin; advisory locks stay."""
+    """Gives a session the state in which ``connect`` returns it; advisory locks stay."""
     conn.execute(freshen(conn).encode())
 
 
@@ -203,15 +240,18 @@ def calm(conn: Connection) -> None:
 
     psycopg does so itself where the signal finds it waiting for the answer, but not just before.
     """
-    if conn.pgconn.transaction_status != TransactionStatus.ACTIVE:
-        return
-    try:
-        conn.cancel_safe(timeout=5)
-    except psycopg.Error:
-        conn.close()
-        return
-    while conn.pgconn.get_result() is not None:
-        pass
+    pgconn = conn.pgconn
+    while pgconn.transaction_status == TransactionStatus.ACTIVE:
+        try:
+            conn.cancel_safe(timeout=5)
+            # A cancellation that comes before the server has begun the statement is lost.
+            select.select([pgconn.socket], [], [], 0.5)
+            pgconn.consume_input()
+        except psycopg.Error:
+            conn.close()
+            return
+        while not pgconn.is_busy() and pgconn.get_result() is not None:
+            pass
 
 
 def gone(conn: Connection) -> bool:

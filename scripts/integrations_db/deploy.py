@@ -25,7 +25,13 @@ from integrations_db.aftermath import look_again
 from integrations_db.config import Committer, Target
 from integrations_db.database import gone
 from integrations_db.errors import Failure, Locked
-from integrations_db.plan import Change, Dependency, find_change, resolve_dependency
+from integrations_db.plan import (
+    Change,
+    Dependency,
+    find_change,
+    is_unknown,
+    resolve_dependency,
+)
 from integrations_db.project import Project
 from integrations_db.registry import Connection, Deployed
 from integrations_db.retry import PAUSES, retried
@@ -44,6 +50,7 @@ from integrations_db.transaction import (
     limit,
     lost,
     open_change,
+    opening,
     own_error,
     psql_variables,
     remedy,
@@ -85,6 +92,7 @@ class _Step:
         verify: its verify script, if it is to be run.
         script_hash: of the deploy script.
         requires: name and ID of every required change.
+        last: whether the run ends with it.
     """
 
     index: int
@@ -93,6 +101,7 @@ class _Step:
     verify: Script | None
     script_hash: str | None
     requires: Sequence[tuple[str, str]]
+    last: bool
 
     @property
     def obstacle(self) -> Script | None:
@@ -153,7 +162,10 @@ def _dependency_id(
 def _requirements(
     conn: Connection, project: Project, indexes: range, known: bool
 ) -> dict[int, list[tuple[str, str]]]:
-    """Resolves what the changes require; refuses missing and conflicting ones."""
+    """Resolves what the changes require; refuses missing and conflicting ones.
+
+    As Sqitch does: also a conflict with what this project never has, which is a misspelt name.
+    """
     resolved: dict[int, list[tuple[str, str]]] = {}
     problems: list[str] = []
     for index in indexes:
@@ -168,8 +180,10 @@ def _requirements(
             else:
                 resolved[index].append((name, found))
         for dependency in change.conflicts:
-            if _dependency_id(conn, project, dependency, index, known):
-                name = dependency.name_in(project.plan.project)
+            name = dependency.name_in(project.plan.project)
+            if is_unknown(project.plan, dependency):
+                problems.append(f"{where} conflicts with {name}, which is not in the plan")
+            elif _dependency_id(conn, project, dependency, index, known):
                 problems.append(f"{where} conflicts with {name}, which is deployed")
     if problems:
         raise Failure("\n".join([*problems, "Nothing was touched."]))
@@ -258,12 +272,13 @@ def deploy(
             return _dry_run(run, steps, deployed, version, done)
         _prepare_alone(run, deployed, version, stale)
         if steps:
+            run.recorded_at = registry.recorded_at(conn, project.registry)
             listener.started("deploy", len(steps))
         units = list(_units(steps, mode))
         with _unread():
             _announce(run, units)
-        for unit in units:
-            _deploy_unit(run, unit)
+        for number, unit in enumerate(units):
+            _deploy_unit(run, unit, _following(units[number + 1 :]))
         return Deployment(
             done.changes, executions={step.change.id: step.execution for step in steps}
         )
@@ -335,6 +350,7 @@ def _steps(run: Run, indexes: range, verify: bool, log_only: bool, known: bool) 
                 check,
                 project.hash(index),
                 requires[index],
+                last=index == indexes[-1],
             )
         )
     return steps
@@ -358,6 +374,16 @@ def _one_transaction(unit: Sequence[_Step]) -> bool:
         return False
     # A transaction has one isolation level; a script that wants its own can share it with no other.
     return len(unit) == 1 or all(s.deploy is None or s.deploy.begin == "BEGIN" for s in unit)
+
+
+def _following(units: Sequence[Sequence[_Step]]) -> _Step | None:
+    """Returns the first change of the next unit, if there is one and it is one transaction."""
+    return units[0][0] if units and _one_transaction(units[0]) else None
+
+
+def _begin(step: _Step) -> str:
+    """Returns how the transaction begins whose first change this is."""
+    return step.deploy.begin if step.deploy else "BEGIN"
 
 
 def _announce(run: Run, units: Sequence[Sequence[_Step]]) -> None:
@@ -406,6 +432,7 @@ def _dry_run(
     try:
         with atomic(run.conn, keep=False):
             _prepare(run, deployed, version)
+            run.recorded_at = registry.recorded_at(run.conn, run.project.registry)
             run.listener.started("deploy", len(steps))
             for at in steps:
                 _deploy_inside(run, at, begin=None, commit=False)
@@ -468,15 +495,20 @@ def _prepare_alone(
         ) from None
 
 
-def _deploy_unit(run: Run, unit: Sequence[_Step]) -> None:
+def _deploy_unit(run: Run, unit: Sequence[_Step], following: _Step | None = None) -> None:
     """Deploys a unit: in one transaction if one can hold it, else change by change.
+
+    Args:
+        run: what is done.
+        unit: the changes.
+        following: the change whose transaction can be opened with the COMMIT of this one.
 
     Raises:
         Failure: it failed; the message says what is left.
     """
     if _one_transaction(unit):
         try:
-            _deploy_together(run, unit)
+            _deploy_together(run, unit, following)
             return
         except _NotAtomic as error:
             run.listener.say(
@@ -501,7 +533,7 @@ def _deploy_unit(run: Run, unit: Sequence[_Step]) -> None:
         finished.append(step)
 
 
-def _deploy_together(run: Run, unit: Sequence[_Step]) -> None:
+def _deploy_together(run: Run, unit: Sequence[_Step], following: _Step | None = None) -> None:
     """Deploys changes in one transaction; again, when others hold what they need.
 
     Raises:
@@ -515,12 +547,12 @@ def _deploy_together(run: Run, unit: Sequence[_Step]) -> None:
         with settled(run.conn):
             for step in unit:
                 at = step
-                begin = step.deploy.begin if step.deploy else "BEGIN"
                 _deploy_inside(
                     run,
                     step,
-                    begin=begin if step is unit[0] else None,
+                    begin=_begin(step) if step is unit[0] else None,
                     commit=step is unit[-1],
+                    following=following if step is unit[-1] else None,
                 )
 
     try:
@@ -531,7 +563,9 @@ def _deploy_together(run: Run, unit: Sequence[_Step]) -> None:
     run.marked.difference_update(step.change.id for step in unit)
 
 
-def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> None:
+def _deploy_inside(
+    run: Run, step: _Step, begin: str | None, commit: bool, following: _Step | None = None
+) -> None:
     """Deploys one change in a transaction.
 
     Args:
@@ -539,6 +573,7 @@ def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> No
         step: the change.
         begin: how to open the transaction; None: it is open.
         commit: whether to commit it.
+        following: the change whose transaction is to be opened then.
     """
     conn, project, change = run.conn, run.project, step.change
     began = time.monotonic()
@@ -546,7 +581,14 @@ def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> No
     undone: tuple[str, ...] = ()
     # Quoted for the session as it is now: a verify script may change its encoding.
     record = registry.deployment(
-        conn, project.registry, project.plan, change, step.script_hash, step.requires, run.who
+        conn,
+        project.registry,
+        project.plan,
+        change,
+        step.script_hash,
+        step.requires,
+        run.who,
+        run.recorded_at,
     )
     open_change(run, step.deploy, begin)
     try:
@@ -560,8 +602,22 @@ def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> No
             raise _NotAtomic(step, failed) from None
         raise
     if change.id in run.marked:
+        if undone:  # or it would take the clearing back, too
+            conn.execute("; ".join(undone).encode())
+            undone = ()
         marker.clear(conn, project.registry, project.plan.project, change.id)
-    end_change(run, *undone, record, commit=commit)
+    # A commit that does not wait for the disk may be lost when the server crashes at once: the
+    # change with its record, and with all after it. The last one of the run waits, and so for all
+    # of them; so does the record of a failure, and of a script that runs apart.
+    end_change(
+        run,
+        *undone,
+        record,
+        commit=commit,
+        durable=step.last,
+        ahead=opening(run, following.deploy, _begin(following)) if following else (),
+        recorded=lambda: _recorded(run, change),
+    )
     run.listener.done(change.title, time.monotonic() - began, step.remark)
 
 
@@ -588,6 +644,7 @@ def _deploy_apart(run: Run, step: _Step) -> None:
             step.script_hash,
             step.requires,
             run.who,
+            run.recorded_at,
         )
         apart.record(run, change, "deploy", record)
     except BaseException as error:
@@ -682,7 +739,9 @@ def _failed(run: Run, step: _Step, unit: Sequence[_Step], error: BaseException) 
     cause = error.error if isinstance(error, ScriptFailed) else error
     if gone(conn):
         if isinstance(cause, psycopg.Error):
-            raise Failure(look_again(run.target, run.project, last, "deploy", cause)) from None
+            raise Failure(
+                look_again(run.target, run.project, last, "deploy", cause, before=unit[0].index)
+            ) from None
         raise error
     if not isinstance(error, Exception) and _recorded(run, last):
         # Interrupted while the server answered the COMMIT.
@@ -722,6 +781,6 @@ def _failure(error: ScriptFailed, step: _Step, unit: Sequence[_Step]) -> Failure
     """Returns the error that ends a deployment, with what it has left and what to do next."""
     text = f"{explain_failure(error)}\n"
     if isinstance(error.error, BUSY):
-        text += f"  Tried {len(PAUSES) + 1} times: other sessions hold what this change needs.\n"
+        text += f"  Tried {len(PAUSES) + 1} times: other sessions hold or change what it needs.\n"
     text += f"{_stays(step, unit)} {remedy(error)}, then deploy again: it goes on from here."
     return Locked(text) if isinstance(error.error, BUSY) else Failure(text)

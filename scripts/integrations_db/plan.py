@@ -37,6 +37,7 @@ __all__ = [
     "canonical_uri",
     "find_change",
     "format_plan",
+    "is_unknown",
     "parse_plan",
     "read_plan",
     "resolve_dependency",
@@ -660,3 +661,13 @@ def resolve_dependency(plan: Plan, dependency: Dependency) -> int | None:
         return find_change(plan, dependency.key)
     except Failure:
         return None
+
+
+def is_unknown(plan: Plan, dependency: Dependency) -> bool:
+    """Tells whether a dependency names something of this project that its plan does not have.
+
+    Sqitch refuses such a requirement when it reads the plan, such a conflict when it deploys.
+    """
+    if dependency.project not in (None, plan.project):
+        return False
+    return resolve_dependency(plan, dependency) is None

@@ -294,6 +294,7 @@ def run(
     variables: Mapping[str, str],
     cwd: Path,
     application_name: str,
+    lock_timeout: str | None = None,
     output: Callable[[str], None],
 ) -> None:
     """Runs a script with the psql program, in a session of its own.
@@ -306,6 +307,7 @@ def run(
         variables: the project's variables.
         cwd: where psql runs and looks for included files: the project's directory.
         application_name: of its session.
+        lock_timeout: the statement that limits the session's lock waits, if they are to be.
         output: hears each line that psql writes, as it comes.
 
     Raises:
@@ -327,6 +329,8 @@ def run(
     kept = _CONNECTED | {"ON_ERROR_STOP", "registry"}
     settings = {"VERBOSITY": "verbose"} | {k: v for k, v in variables.items() if k not in kept}
     setting = "".join(f"{set_command(name, value)}\n" for name, value in settings.items())
+    if lock_timeout:
+        setting += f"{lock_timeout};\n"
     secrets = conninfo_to_dict(target.dsn)
     lines: deque[str] = deque(maxlen=_KEPT)
     with _process([*command, "--file=-", f"--file={file}"], env, cwd) as process:

@@ -245,7 +245,9 @@ def _failed(run: Run, change: Change, error: BaseException) -> NoReturn:
         text = f"{explain_failure(error)}\n"
         busy = isinstance(error.error, BUSY)
         if busy:
-            text += f"  Tried {len(PAUSES) + 1} times: other sessions hold what it needs.\n"
+            text += (
+                f"  Tried {len(PAUSES) + 1} times: other sessions hold or change what it needs.\n"
+            )
         text += f"{stays} {remedy(error)}, then revert again."
         raise (Locked if busy else Failure)(text) from None
     if isinstance(error, psycopg.Error):

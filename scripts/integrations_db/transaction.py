@@ -1,13 +1,14 @@
 """Runs scripts in transactions: what every command that runs one has in common.
 
-A change takes few messages to the server: one that opens its transaction and locks the registry,
-one for each statement, one that ends what the script set, one that records and commits. The
+A change takes few messages to the server: one for each statement, one that ends what the script
+set, and one that records, commits, opens the transaction of the next change and locks the registry.
+The
 functions report through ``Listener``; they know nothing of terminals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,17 @@ from psycopg.pq import TransactionStatus
 
 from integrations_db import psql, registry
 from integrations_db.config import Committer, Target
-from integrations_db.database import calm, connect, explain, fresh, freshen, gone, heed, place
+from integrations_db.database import (
+    calm,
+    connect,
+    explain,
+    for_script,
+    fresh,
+    freshen,
+    gone,
+    heed,
+    place,
+)
 from integrations_db.errors import Failure, Locked
 from integrations_db.lexer import Statement
 from integrations_db.project import Project
@@ -40,6 +51,7 @@ __all__ = [
     "limit",
     "lost",
     "open_change",
+    "opening",
     "own_error",
     "psql_variables",
     "remedy",
@@ -48,11 +60,12 @@ __all__ = [
     "run_script",
     "run_verify",
     "run_verify_inside",
+    "set_up",
     "settled",
 ]
 
-# Others hold what a script needs: worth another attempt.
-BUSY = (errors.LockNotAvailable, errors.DeadlockDetected)
+# Others hold or change what a script needs: worth another attempt.
+BUSY = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
 # What the server says only when it comes to the statement: no transaction can hold this script.
 NOT_ATOMIC = (
     errors.ActiveSqlTransaction,
@@ -63,11 +76,13 @@ _ANY_DEFERRED = "select exists (select from pg_catalog.pg_constraint where conde
 _DEFERRED = (
     "select pg_catalog.string_agg(distinct pg_catalog.format('%I.%I', n.nspname, c.conname), ', ')"
     "  from pg_catalog.pg_constraint as c"
-    "  join pg_catalog.pg_namespace as n on n.oid = c.connamespace"
+    # The search path may be the script's by now.
+    "  join pg_catalog.pg_namespace as n on n.oid operator(pg_catalog.=) c.connamespace"
     " where c.condeferred and pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
     # One that cannot be deferred may bear the same name, and would be refused.
-    "   and not exists (select from pg_catalog.pg_constraint as o where o.conname = c.conname"
-    "                    and o.connamespace = c.connamespace and not o.condeferrable)"
+    "   and not exists (select from pg_catalog.pg_constraint as o where not o.condeferrable"
+    "                    and o.conname operator(pg_catalog.=) c.conname"
+    "                    and o.connamespace operator(pg_catalog.=) c.connamespace)"
 )
 _LOCK_TIMEOUT = 5.0  # seconds, for scripts that say nothing of it
 
@@ -91,7 +106,7 @@ class Listener(Protocol):
         """Anything else worth knowing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Run:
     """What every step of a deployment or reversion needs.
 
@@ -104,6 +119,7 @@ class Run:
         lock_timeout: seconds that a statement may wait for a lock; None: as the scripts say.
         given: psql variables of the command line.
         marked: IDs of the changes that are marked as begun outside a transaction.
+        recorded_at: when the latest change was recorded, as ``registry.recorded_at`` has it.
     """
 
     conn: Connection
@@ -114,6 +130,7 @@ class Run:
     lock_timeout: float | None
     given: Mapping[str, str]
     marked: set[str] = field(default_factory=set)
+    recorded_at: int | None = None
 
 
 class ScriptFailed(Exception):
@@ -124,6 +141,7 @@ class ScriptFailed(Exception):
         path: the script; None when it was the registry that could not be written.
         error: the server's error, if there is one to read.
         message: what to say of it.
+        busy: whether others held or changed what it needed.
         blockers: who held what it needed, in words.
     """
 
@@ -133,19 +151,27 @@ class ScriptFailed(Exception):
         path: Path | None,
         error: psycopg.Error | None,
         message: str | None = None,
+        sqlstate: str | None = None,
     ) -> None:
         super().__init__(place)
         self.place = place
         self.path = path
         self.error = error
         self.message = message if error is None else explain(error)
+        sqlstate = sqlstate if error is None else error.sqlstate
+        self.busy = sqlstate in {kind.sqlstate for kind in BUSY}
         self.blockers: tuple[str, ...] = ()
 
 
 def _limit(lock_timeout: float | None) -> str:
     """Returns the statement that limits the lock waits of this transaction; 0: for ever."""
     seconds = _LOCK_TIMEOUT if lock_timeout is None else lock_timeout
-    return f"SET LOCAL lock_timeout = {max(1, round(seconds * 1000)) if seconds else 0}"
+    return f"SET LOCAL lock_timeout = {_milliseconds(seconds)}"
+
+
+def _milliseconds(seconds: float) -> int:
+    """Returns a time as PostgreSQL counts it; what is not nothing does not become so (for ever)."""
+    return max(1, round(seconds * 1000)) if seconds else 0
 
 
 def limit(conn: Connection, lock_timeout: float | None) -> None:
@@ -193,16 +219,33 @@ def _execute(conn: Connection, commands: list[str], declared: bool) -> None:
         conn.execute("; ".join(commands).encode())
         return
     cursor = conn.execute("; ".join([*commands, _ANY_DEFERRED]).encode())
-    while cursor.nextset():
-        pass
+    cursor.set_result(-1)
     if cursor.fetchone() == (True,):
         found = conn.execute(_DEFERRED.encode()).fetchone()
         if found and found[0]:
             conn.execute(f"SET CONSTRAINTS {found[0]} DEFERRED".encode())
 
 
+def opening(run: Run, script: Script | None, begin: str | None = "BEGIN") -> list[str]:
+    """Returns what opens the transaction of a change; Sqitch locks the registry likewise.
+
+    Args:
+        run: what is done.
+        script: what will run in it, if anything.
+        begin: how to open it; None: it is open.
+    """
+    commands = [begin] if begin else []
+    commands += [_limit(run.lock_timeout), registry.lock_changes(run.project.registry)]
+    if script and not script.own_transaction:
+        # psql would commit each of its statements, and so check deferred constraints at once.
+        commands.append("SET CONSTRAINTS ALL IMMEDIATE")
+    if script:
+        commands.append(for_script(run.conn))
+    return commands
+
+
 def open_change(run: Run, script: Script | None, begin: str | None = "BEGIN") -> None:
-    """Opens the transaction of a change: lock timeout, and the registry locked as Sqitch locks it.
+    """Opens the transaction of a change, unless ``end_change`` of the one before it has done so.
 
     Args:
         run: what is done.
@@ -212,14 +255,11 @@ def open_change(run: Run, script: Script | None, begin: str | None = "BEGIN") ->
     Raises:
         ScriptFailed: others hold the registry.
     """
-    commands = [begin] if begin else []
-    commands += [_limit(run.lock_timeout), registry.lock_changes(run.conn, run.project.registry)]
-    if script and not script.own_transaction:
-        # psql would commit each of its statements, and so check deferred constraints at once.
-        commands.append("SET CONSTRAINTS ALL IMMEDIATE")
+    if begin and run.conn.info.transaction_status == TransactionStatus.INTRANS:
+        return
     declared = script is not None and script.own_transaction and begin is None
     try:
-        _execute(run.conn, commands, declared)
+        _execute(run.conn, opening(run, script, begin), declared)
     except BUSY as error:
         raise ScriptFailed(f"the registry ({run.project.registry}.changes)", None, error) from None
 
@@ -245,7 +285,7 @@ def clean(run: Run, script: Script, verify: Script | None = None) -> None:
         commands.append(registry.release_others())
     commands.append(_limit(run.lock_timeout))
     if verify:
-        commands.append(f"SAVEPOINT {VERIFY_SAVEPOINT}")
+        commands += [f"SAVEPOINT {VERIFY_SAVEPOINT}", for_script(run.conn)]
     try:
         _execute(run.conn, commands, declared=verify is not None and verify.own_transaction)
     except psycopg.Error as error:
@@ -268,8 +308,24 @@ def run_verify_inside(run: Run, script: Script) -> str:
     )
 
 
-def end_change(run: Run, *commands: str, commit: bool = True) -> None:
+def end_change(
+    run: Run,
+    *commands: str,
+    commit: bool = True,
+    durable: bool = True,
+    ahead: Sequence[str] = (),
+    recorded: Callable[[], bool] = lambda: False,
+) -> None:
     """Records a change in its transaction, in one message, and commits.
+
+    Args:
+        run: what is done.
+        commands: what precedes the record, and it.
+        commit: whether to commit.
+        durable: whether to wait until the disk has it. When another commit of this run follows that
+            does, all before it is on the disk, too: there is one log.
+        ahead: what opens the next transaction, to go with the message.
+        recorded: tells, after an error, whether it was only the next one that could not be opened.
 
     Raises:
         Locked: the deployment lock is lost.
@@ -277,9 +333,9 @@ def end_change(run: Run, *commands: str, commit: bool = True) -> None:
     """
     sent = [*commands[:-1], registry.keep_lock(), *commands[-1:]]
     if commit:
-        sent.append("COMMIT")
+        sent += ["COMMIT"] if durable else ["SET LOCAL synchronous_commit = off", "COMMIT"]
     try:
-        run.conn.execute("; ".join(sent).encode())
+        cursor = run.conn.execute("; ".join([*sent, *ahead]).encode())
     except errors.InvalidTextRepresentation as error:
         if registry.LOCK_LOST not in (error.diag.message_primary or ""):
             raise
@@ -289,6 +345,16 @@ def end_change(run: Run, *commands: str, commit: bool = True) -> None:
             f"deployment has it now ({registry.holder(run.conn)}). This change was rolled back; "
             "take the release out of the script, then run the same command again."
         ) from None
+    except psycopg.Error:
+        if not ahead or gone(run.conn):
+            raise
+        run.conn.rollback()
+        if not recorded():
+            raise
+        return
+    for result in cursor.results():
+        if result.description and result.description[0].name == "recorded_at":
+            ((run.recorded_at,),) = result.fetchall()
 
 
 @contextmanager
@@ -327,9 +393,10 @@ def run_by_psql(
     script: Script,
     listener: Listener,
     given: Mapping[str, str],
+    lock_timeout: float | None,
     application_name: str = "integrations-db",
 ) -> None:
-    """Has the psql program run a script.
+    """Has the psql program run a script; its lock waits are limited only if that was asked for.
 
     Raises:
         ScriptFailed: it failed.
@@ -344,10 +411,11 @@ def run_by_psql(
             variables=project.variables(script.kind, given),
             cwd=project.root,
             application_name=application_name,
+            lock_timeout=_session_limit(lock_timeout),
             output=listener.say,
         )
     except psql.PsqlFailed as error:
-        raise ScriptFailed(error.place, script.path, None, error.message) from None
+        raise ScriptFailed(error.place, script.path, None, error.message, error.sqlstate) from None
 
 
 def run_verify(
@@ -376,7 +444,7 @@ def run_verify(
         Failure: it could not be run.
     """
     if script.execution == "psql":
-        run_by_psql(target, project, script, listener, variables)
+        run_by_psql(target, project, script, listener, variables, lock_timeout)
         return
     if script.execution == "atomic":
         try:
@@ -384,6 +452,7 @@ def run_verify(
                 commands = [_limit(lock_timeout), f"SAVEPOINT {VERIFY_SAVEPOINT}"]
                 if not script.own_transaction:
                     commands.append("SET CONSTRAINTS ALL IMMEDIATE")
+                commands.append(for_script(conn))
                 conn.execute("; ".join(commands).encode())
                 run_script(conn, script, lock_timeout)
             return
@@ -393,11 +462,27 @@ def run_verify(
         except psycopg.Error as error:
             raise ScriptFailed(shown(script.path), script.path, error) from None
     with closing(connect(target, listener.say)) as own:
+        set_up(own, lock_timeout)
         for statement in script.statements:
             try:
                 own.execute(statement.text.encode())
             except psycopg.Error as error:
                 raise ScriptFailed(place(script, statement, error), script.path, error) from None
+
+
+def _session_limit(lock_timeout: float | None) -> str | None:
+    """Returns the statement that limits the lock waits of a session, if that was asked for.
+
+    Not by default: a concurrent index build that gives up leaves an invalid index.
+    """
+    return None if lock_timeout is None else f"SET lock_timeout = {_milliseconds(lock_timeout)}"
+
+
+def set_up(own: Connection, lock_timeout: float | None) -> None:
+    """Readies a session for a script that no transaction can hold."""
+    own.execute(for_script(own).encode())
+    if limited := _session_limit(lock_timeout):
+        own.execute(limited.encode())
 
 
 def lost(error: psycopg.Error | None) -> str:
@@ -450,7 +535,8 @@ def reported(conn: Connection) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise Failure(lost(error) if gone(conn) else own_error(error)) from None
+        kind = Locked if isinstance(error, BUSY) else Failure
+        raise kind(lost(error) if gone(conn) else own_error(error)) from None
 
 
 def own_error(error: psycopg.Error) -> str:

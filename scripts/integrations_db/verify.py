@@ -41,7 +41,8 @@ class Finding:
     Attributes:
         change: its name.
         change_id: its ID.
-        kind: ``failed``: its verify script; ``out of order``: deployed at another place than the
+        kind: ``failed``: its verify script; ``locked``: others held what that script needs, so
+            it said nothing; ``out of order``: deployed at another place than the
             plan has it; ``unplanned``: deployed, but not in the plan; ``undeployed``: planned
             before the last deployed change, but not deployed.
         message: what there is to say.
@@ -49,7 +50,7 @@ class Finding:
 
     change: str
     change_id: str
-    kind: Literal["failed", "out of order", "unplanned", "undeployed"]
+    kind: Literal["failed", "locked", "out of order", "unplanned", "undeployed"]
     message: str
 
 
@@ -98,8 +99,8 @@ def verify(
     """
     plan = project.plan
 
-    def run(index: int) -> tuple[bool, str]:
-        """Runs a verify script; returns whether it passed, and what there is to say."""
+    def run(index: int) -> tuple[Literal["ok", "failed", "locked"], str]:
+        """Runs a verify script; returns what came of it, and what there is to say."""
         try:
             script = project.script(index, "verify", substituted)
             run_verify(
@@ -112,13 +113,13 @@ def verify(
                 lock_timeout=lock_timeout,
             )
         except ScriptError as error:
-            return False, str(error)
+            return "failed", str(error)
         except ScriptFailed as failed:
             if gone(conn):
                 raise Failure(lost(failed.error)) from None
-            return False, explain_failure(failed)
+            return "locked" if failed.busy else "failed", explain_failure(failed)
         by = {"atomic": "", "not atomic": " (not atomic)", "psql": " (by psql)"}
-        return True, f"ok{by[script.execution]}"
+        return "ok", f"ok{by[script.execution]}"
 
     index_of = {change.id: index for index, change in enumerate(plan.changes)}
     findings: list[Finding] = []
@@ -144,11 +145,11 @@ def verify(
                 unchecked.append(there.name)
                 remark = "has no verify script"
             else:
-                passed, remark = run(index)
-                if passed:
+                outcome, remark = run(index)
+                if outcome == "ok":
                     verified += 1
                 else:
-                    found.append(Finding(there.name, there.id, "failed", remark))
+                    found.append(Finding(there.name, there.id, outcome, remark))
             findings += found
             if found:
                 listener.failed(title)

@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     changes = {
         "a": table("a", tags=("v1",)),
-        "deep/b": table("b", requires=("a",), conflicts=("z",)),
+        "deep/b": table("b", requires=("a",), conflicts=("c",)),
         "c": table("c"),
     }
     write_project(folder, changes)
@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
         script.write_text(f"{header}\nbegin;\nselect 2;\n{end};\n")
     b = folder / "deploy/deep/b.sql"
     b.write_text(
-        "-- Deploy small:deep/b to pg\n-- requires: a\n-- conflicts: z\n\n" + b.read_text()
+        "-- Deploy small:deep/b to pg\n-- requires: a\n-- conflicts: c\n\n" + b.read_text()
     )
     return folder
 
@@ -153,13 +153,17 @@ BROKEN: list[tuple[Callable[[Path], None], str]] = [
         "deploy/deep/b.sql:2: warning: the plan says requires: a; the header does not",
     ),
     (
-        replace("deploy/deep/b.sql", "conflicts: z", "conflicts: !y"),
+        replace("deploy/deep/b.sql", "conflicts: c", "conflicts: !y"),
         "deploy/deep/b.sql:3: warning: the header says conflicts: small:y; the plan does not",
     ),
     (
-        replace("sqitch.plan", "[a !z]", "[a !a@v1]"),
+        replace("sqitch.plan", "[a !c]", "[a !a@v1]"),
         'sqitch.plan:7: error: "deep/b" conflicts with "a@v1", which line 4 deploys before it: '
         "it can never be deployed",
+    ),
+    (
+        replace("sqitch.plan", "[a !c]", "[a !c@v0]"),
+        'sqitch.plan:7: error: "deep/b" conflicts with "c@v0", which is not in the plan',
     ),
     (
         replace("deploy/c.sql", "commit;", ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -366,6 +367,32 @@ def test_conflicts_are_refused_before_anything_runs(empty_database: str, tmp_pat
     assert done.returncode == 1
     assert "b conflicts with a, which is deployed" in done.stderr
     assert tables(empty_database) == set()
+
+
+@pytest.mark.parametrize("unknown", ["nosuch", "@nosuch", "a@nosuch", "small:nosuch", "b@v1"])
+def test_conflicts_with_the_unknown_are_refused_as_sqitch_does(
+    empty_database: str, tmp_path: Path, unknown: str
+) -> None:
+    changes = {"a": table("a", tags=("v1",)), "b": table("b"), "c": table("c", tags=("v2",))}
+    write_project(tmp_path, changes)
+    plan = tmp_path / "sqitch.plan"
+
+    def conflicting(with_: str) -> None:
+        plan.write_text(re.sub(r"^b (?:\[.*?\] )?", f"b [!{with_}] ", plan.read_text(), flags=re.M))
+
+    conflicting(unknown)
+    done = run(tmp_path, "deploy", empty_database)
+    assert (done.returncode, recorded(empty_database)) == (1, [])
+    named = unknown.removeprefix("small:")
+    assert f"sqitch.plan:7: b conflicts with {named}, which is not in the plan" in done.stderr
+    assert run(tmp_path, "plan").returncode == 0  # it is the deployment that cannot be
+    stock = sqitch(tmp_path, empty_database, "deploy", "{target}")
+    assert stock.returncode != 0
+    assert re.search('Unable to find change|Unknown tag "@nosuch"', stock.stderr)
+    # What comes later, and what another project may have one day, is no mistake.
+    for known in ("c", "b", "c@v2", "@v2", "other:nosuch"):
+        conflicting(known)
+        assert run(tmp_path, "deploy", "--dry-run", empty_database).returncode == 0, known
 
 
 def test_dry_run_runs_and_keeps_nothing(empty_database: str, tmp_path: Path) -> None:

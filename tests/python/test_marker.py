@@ -398,3 +398,17 @@ def test_an_idle_timeout_does_not_take_the_lock_away(empty_database: str, tmp_pa
     write_project(tmp_path, {"a": slow, "b": table("b")})
     deploy(tmp_path, empty_database)
     assert recorded(empty_database) == ["a", "b"]
+
+
+def test_a_script_that_was_made_atomic_since_takes_its_mark_away(
+    empty_database: str, tmp_path: Path
+) -> None:
+    write_project(tmp_path, {"h": HALF})
+    assert run(tmp_path, "deploy", empty_database).returncode == 1
+    assert marked(empty_database) == ["h"]
+    write_project(tmp_path, {"h": table("h3")})
+    done = run(tmp_path, "deploy", "--resume", empty_database)
+    assert done.returncode == 0, done.stderr
+    assert tables(empty_database) == {"h1", "h2", "h3"}
+    assert run(tmp_path, "status", "--check", empty_database).returncode == 0
+    assert nothing_made_for_marks(empty_database)

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 from small_project import Sql, run, run_json, sqitch, table, write_project
 
 pytestmark = pytest.mark.database
@@ -203,3 +204,34 @@ def test_nothing_deployed(empty_database: str, folder: Path) -> None:
     answer = run_json(folder, "verify", empty_database)
     assert (answer["deployed"], answer["findings"], len(answer["pending"])) == (0, [], 12)
     assert "Nothing to verify" in run(folder, "verify", empty_database).stdout
+
+
+def test_what_others_hold_is_not_verified_and_that_is_code_5(deployed: tuple[Path, str]) -> None:
+    folder, dsn = deployed
+    scripts = folder / "verify"
+    (scripts / "fails.sql").write_text("select 1;\n")
+    with psycopg.connect(dsn) as holder:
+        holder.execute("lock table good")
+        arguments = ("verify", "--lock-timeout", "50ms", dsn)
+        held = ("good", "copies", "vacuum")  # in a transaction or without one
+        done = run(folder, *arguments)
+        assert done.returncode == 5, done.stderr
+        assert "ERROR 55P03" in done.stderr
+        assert "could not be verified, being locked" in done.stderr
+        answer = run(folder, *arguments, "--json")
+        kinds = {(it["change"], it["kind"]) for it in json.loads(answer.stdout)["findings"]}
+        assert (answer.returncode, kinds) == (5, {(name, "locked") for name in held})
+        # A script that fails is more.
+        (scripts / "last.sql").write_text("select 1 / 0;\n")
+        assert run(folder, *arguments).returncode == 1
+
+
+def test_a_registry_that_others_hold_is_code_5(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": table("a")})
+    assert run(tmp_path, "deploy", empty_database).returncode == 0
+    dsn = make_conninfo(empty_database, options="-c lock_timeout=50ms")
+    with psycopg.connect(empty_database) as holder:
+        holder.execute("lock table sqitch.changes")
+        for command in ("status", "verify", "deploy", "check"):
+            done = run(tmp_path, command, dsn)
+            assert (done.returncode, "55P03" in done.stderr) == (5, True), command
