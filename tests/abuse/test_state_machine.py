@@ -865,4 +865,4 @@ def test_two_tenants(world: World, login: Callable[[str, str], str]) -> None:
     user = str(conninfo_to_dict(conninfo)["user"])
     world.superuser.run(f'grant integrations_admin, integrations_tenant to "{user}"')
     Tenants.world, Tenants.client = world, world.log_in(conninfo)
-    run_state_machine_as_test(Tenants, settings=effort(40))
+    run_state_machine_as_test(Tenants, settings=effort(15, 40))

@@ -265,8 +265,8 @@ def gone(pid: int) -> bool:
 def sleeping(dsn: str) -> bool:
     with psycopg.connect(dsn) as conn:
         found = conn.execute(
-            "select from pg_stat_activity"
-            " where application_name = 'the name' and query like '%pg_sleep%' and state = 'active'"
+            "select from pg_stat_activity where datname = current_database()"
+            " and application_name = 'the name' and query like '%pg_sleep%' and state = 'active'"
         )
         return found.fetchone() is not None
 

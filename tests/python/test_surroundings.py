@@ -172,12 +172,12 @@ def test_a_connection_that_is_lost_while_a_script_runs_apart_is_told_truly(
 def test_an_interrupt_while_a_script_that_ran_apart_is_verified_tells_what_is_left(
     empty_database: str, tmp_path: Path
 ) -> None:
-    slow = "select pg_sleep(30);\n"
+    slow = "select pg_sleep(600);\n"
     write_project(tmp_path, {"h": Sql("create table h1 ();\nvacuum h1;\n", verify=slow)})
     process = start(tmp_path, "deploy", empty_database)
     wait_for(lambda: sleeping(empty_database))
     process.terminate()
-    _, said = process.communicate(timeout=15)
+    _, said = process.communicate(timeout=60)
     assert "h took effect and was not verified" in said
     assert "deploy --resume" in said
     done = run(tmp_path, "deploy", empty_database)
@@ -231,7 +231,7 @@ def test_whoever_reads_the_marks_keeps_no_change_from_being_recorded(
         process = start(tmp_path, "deploy", empty_database, "--to", "h")
         wait_for(lambda: sleeping(empty_database))
         reader.execute("select from integrations_db.unfinished_scripts")
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
         assert process.returncode == 0, said
         assert "trying again" not in said
     assert recorded(empty_database) == ["h"]

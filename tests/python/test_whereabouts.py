@@ -198,7 +198,7 @@ def test_a_signal_at_the_prompt(
 
 @pytest.mark.database
 def test_a_terminal_that_hangs_up(empty_database: str, tmp_path: Path) -> None:
-    write_project(tmp_path, {"a": Sql("select pg_sleep(60);\n")})
+    write_project(tmp_path, {"a": Sql("select pg_sleep(600);\n")})
     process = start(tmp_path, "deploy", empty_database)
     wait_for(lambda: sleeping(empty_database))
     process.send_signal(signal.SIGHUP)
