@@ -440,7 +440,8 @@ class Tenants(RuleBasedStateMachine):
                 raise Refused("22023")
             instance = self.state.usable(instance_id)
             if not ok and instance.status == "error":
-                instance.reason = reason
+                if instance.reason != QUARANTINE:
+                    instance.reason = reason
             elif not ok:
                 self.state.move(instance, "error", reason)
             elif instance.status == "error":

@@ -53,7 +53,7 @@ from ..server import (
 __all__ = ["KINDS", "Server", "Unobtainable", "private_folder", "running", "without_password"]
 
 _ROOM = 1 << 30  # bytes that memory must have free before a server lives there
-_SETTINGS = {"max_connections": "200", "timezone": "UTC"}
+_SETTINGS = {"max_connections": "200", "max_prepared_transactions": "20", "timezone": "UTC"}
 _NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
