@@ -6,7 +6,7 @@ import os
 import re
 import select
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 from urllib.parse import quote
 from weakref import WeakKeyDictionary, WeakSet
@@ -21,6 +21,7 @@ from integrations_db.errors import Failure, Usage
 from integrations_db.lexer import Statement, tokens
 from integrations_db.registry import Connection
 from integrations_db.script import Script, shown
+from integrations_db.terminal import Unwritable
 
 __all__ = [
     "calm",
@@ -163,7 +164,13 @@ def connect(
             f"the connection to the server was lost: {plain(explain(error), given)}\n"
             "Nothing was begun, so no change is half done. Run the same command again."
         ) from None
-    conn.add_notice_handler(lambda diag: notice(f"{diag.severity}: {diag.message_primary}"))
+
+    def tell(diag: psycopg.errors.Diagnostic) -> None:
+        # Where it cannot be told, psycopg would print a traceback; the next progress ends us.
+        with suppress(OSError, Unwritable):
+            notice(f"{diag.severity}: {diag.message_primary}")
+
+    conn.add_notice_handler(tell)
     return conn
 
 

@@ -58,11 +58,14 @@ from integrations_db.transaction import (
     run_verify,
     run_verify_inside,
     settled,
+    tell_failed,
+    tell_finished,
 )
 
 __all__ = ["Deployment", "Mode", "deploy"]
 
 Mode = Literal["all", "tag", "change"]
+_DEPLOYED = "was deployed and recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,7 +429,7 @@ def _dry_run(
         return planned
     except ScriptFailed as failed:
         if at:
-            run.listener.failed(at.change.title)
+            tell_failed(run, at.change)
         if gone(run.conn):
             raise Failure(f"{lost(failed.error)}\nDry run: nothing was kept.") from None
         raise Failure(f"{explain_failure(failed)}\nDry run: nothing was kept.") from None
@@ -519,13 +522,13 @@ def _deploy_together(run: Run, unit: Sequence[_Step]) -> None:
         Failure: one failed, and none of them stays.
         _NotAtomic: no transaction can hold one of them; nothing of them stays.
     """
-    at = unit[0]
+    at, began = unit[0], time.monotonic()
 
     def work() -> None:
-        nonlocal at
+        nonlocal at, began
         with settled(run.conn):
             for step in unit:
-                at = step
+                at, began = step, time.monotonic()
                 begin = step.deploy.begin if step.deploy else "BEGIN"
                 _deploy_inside(
                     run,
@@ -540,6 +543,7 @@ def _deploy_together(run: Run, unit: Sequence[_Step]) -> None:
         _failed(run, at, unit, error)
     # Not before: an attempt that is rolled back brings the marks back.
     run.marked.difference_update(step.change.id for step in unit)
+    tell_finished(run, at.change, _DEPLOYED, began, at.remark)
 
 
 def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> None:
@@ -576,7 +580,8 @@ def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> No
             undone = ()
         marker.clear(conn, project.registry, project.plan.project, change.id)
     end_change(run, *undone, record, commit=commit)
-    run.listener.done(change.title, time.monotonic() - began, step.remark)
+    if not commit:  # after it, what cannot be told must not undo a thing
+        run.listener.done(change.title, time.monotonic() - began, step.remark)
 
 
 def _deploy_apart(run: Run, step: _Step) -> None:
@@ -605,7 +610,7 @@ def _deploy_apart(run: Run, step: _Step) -> None:
         )
         apart.record(run, change, "deploy", record)
     except BaseException as error:
-        run.listener.failed(change.title)
+        tell_failed(run, change)
         try:
             if isinstance(error, apart.Stopped):
                 apart.stopped(run, change, "deploy", error)
@@ -614,7 +619,7 @@ def _deploy_apart(run: Run, step: _Step) -> None:
             raise
         finally:
             _record_failure(run, change)
-    run.listener.done(change.title, time.monotonic() - began, step.remark)
+    tell_finished(run, change, _DEPLOYED, began, step.remark)
 
 
 def _verify_apart(run: Run, change: Change, script: Script) -> None:
@@ -692,17 +697,18 @@ def _failed(run: Run, step: _Step, unit: Sequence[_Step], error: BaseException) 
     if isinstance(error, _NotAtomic):
         raise error
     conn, last = run.conn, unit[-1].change
-    run.listener.failed(step.change.title)
     cause = error.error if isinstance(error, ScriptFailed) else error
     if gone(conn):
+        tell_failed(run, step.change)
         if isinstance(cause, psycopg.Error):
             raise Failure(look_again(run.target, run.project, last, "deploy", cause)) from None
         raise error
-    if not isinstance(error, Exception) and _recorded(run, last):
+    if not isinstance(cause, psycopg.Error) and _recorded(run, last):
         # Interrupted while the server answered the COMMIT.
-        error.add_note(f"{last.name} was deployed and recorded; nothing after it was begun.")
+        error.add_note(f"{last.name} {_DEPLOYED}; nothing after it was begun.")
         raise error
     _record_failure(run, step.change)
+    tell_failed(run, step.change)
     if isinstance(error, ScriptFailed):
         raise _failure(error, step, unit) from None
     if isinstance(error, psycopg.Error):
