@@ -701,7 +701,8 @@ def _failed(run: Run, step: _Step, unit: Sequence[_Step], error: BaseException) 
     if gone(conn):
         tell_failed(run, step.change)
         if isinstance(cause, psycopg.Error):
-            raise Failure(look_again(run.target, run.project, last, "deploy", cause)) from None
+            told = look_again(run.target, run.project, last, "deploy", cause, first=unit[0].change)
+            raise Failure(told) from None
         raise error
     if not isinstance(cause, psycopg.Error) and _recorded(run, last):
         # Interrupted while the server answered the COMMIT.
