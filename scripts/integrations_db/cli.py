@@ -88,9 +88,10 @@ class _Command(_Helped):
         except click.UsageError as error:
             if not error.message.startswith("Got unexpected extra argument"):
                 raise
-        raise click.UsageError(
-            "too many arguments; a connection string (host=... dbname=...) needs quotes", ctx
-        )
+        why = "too many arguments; a connection string (host=... dbname=...) needs quotes"
+        if not any(isinstance(parameter, click.Argument) for parameter in self.params):
+            why = f"{self.name} takes options only, no TARGET"
+        raise click.UsageError(why, ctx)
 
 
 class _Group(_Helped, click.Group):
@@ -643,7 +644,7 @@ def check(ctx: click.Context, target: str | None, strict: bool, as_json: bool) -
     With a TARGET on the command line, compare them with what that database was built from, too.
     Exit code 1: errors; 4: only deployed scripts or the plan were changed; else 0.
     """
-    from integrations_db.check import annotation, check_project, check_target, located
+    from integrations_db.check import Finding, annotation, check_project, check_target
     from integrations_db.database import describe
     from integrations_db.output import counted, finding_json
     from integrations_db.plan import PlanError
@@ -655,7 +656,7 @@ def check(ctx: click.Context, target: str | None, strict: bool, as_json: bool) -
     try:
         project = load_project(root, where)
     except PlanError as error:
-        findings = [located("error", str(error))]
+        findings = [Finding("error", error.why, Path(error.file), error.line)]
     else:
         name = project.plan.project
         checked = f"{name}: {counted(len(project.plan.changes))}, "

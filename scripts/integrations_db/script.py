@@ -471,7 +471,8 @@ def read_script(path: Path, kind: Kind, variables: Mapping[str, str] | None = No
         source = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        return Script(path, kind, "", "psql", f"{name}:{line}: is not UTF-8")
+        why = f"{name}:{line}: is not UTF-8, so psql sends it, as PGCLIENTENCODING says"
+        return Script(path, kind, "", "psql", why)
 
     def where(offset: int) -> str:
         return f"{name}:{source.count(chr(10), 0, offset) + 1}"

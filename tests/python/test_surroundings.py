@@ -133,7 +133,8 @@ def test_advisory_locks_of_every_kind_of_key_are_given_back(
     )
     look = (
         "do $$ begin if exists (select from pg_locks where locktype = 'advisory' and"
-        " pid = pg_backend_pid() and objid::int8 not in (9, 75474063)) then raise 'kept'; end if; end $$;\n"
+        " pid = pg_backend_pid() and objid::int8 not in (9, 75474063)) then"
+        " raise 'kept'; end if; end $$;\n"
     )
     write_project(tmp_path, {"a": Sql(takes, verify=look)})
     heard = Heard()
