@@ -186,6 +186,8 @@ def _unreachable(error: psycopg.Error, given: dict[str, Any]) -> str:
     text = plain(str(error).strip(), given)
     if "password authentication failed" in text or "no password supplied" in text:
         advice = "Check user and password: PGPASSWORD, ~/.pgpass, or passfile= in the URI."
+    elif "certificate" in text or "private key" in text:
+        advice = "Check sslmode, sslrootcert, sslcert, sslkey and sslpassword of the TARGET."
     elif "does not exist" in text:
         advice = "Create it first, or correct the TARGET."
     else:
