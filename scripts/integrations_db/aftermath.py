@@ -27,6 +27,7 @@ def look_again(
     error: psycopg.Error,
     ran: str | None = None,
     first: Change | None = None,
+    before: int = 0,
 ) -> str:
     """Returns what to say of a connection that was lost while a change was worked on.
 
@@ -42,6 +43,7 @@ def look_again(
         ran: what to say if a change is not recorded whose script has run apart, and so stays; None:
             the script went with its record.
         first: the first change of the transaction, if there were several.
+        before: how many changes the plan has before those of the transaction, all of them deployed.
     """
     several = first is not None and first.id != change.id
     names = f"{first.name} to {change.name}" if first and several else change.name
@@ -49,7 +51,7 @@ def look_again(
     head = f"the connection to the server was lost: {explain(error)}\n"
     done = "deployed and recorded" if action == "deploy" else "reverted, and that is recorded"
     try:
-        there = _deployed(target, project, change)
+        known = _deployed(target, project)
     except (Failure, psycopg.Error) as again:
         why = str(again).splitlines()[0] if isinstance(again, Failure) else explain(again)
         if ran:
@@ -60,25 +62,32 @@ def look_again(
         return (
             f"{head}A new connection could not tell what is left ({why}). {names} {verb} either "
             f"{done}, or wholly untouched: nothing is half done. When the server is back, run "
-            f"status to see which, then {action} again."
+            f"status to see which (a crash may have taken the changes just before it along), then "
+            f"{action} again."
         )
-    if there is None and ran:
+    if known is None and ran:
         return (
             f"{head}The server still records it, for a client that is gone. Run status in a while; "
             f"unless {names} {verb} {done} by then:\n{ran}"
         )
-    if there is None:
+    if known is None:
         return (
             f"{head}The server still works on it, for a client that is gone. It will end either "
             f"{done}, or untouched. Run status in a while, then {action} again."
         )
-    if there == (action == "deploy"):
+    if (change.id in known) == (action == "deploy"):
         return (
             f"{head}Only the server's answer was lost: {names} {verb} {done}. "
             f"{action.capitalize()} again: it goes on from there."
         )
     if ran:
         return f"{head}{ran}"
+    if lost := [there.name for there in project.plan.changes[:before] if there.id not in known]:
+        # Only the last commit of a run waits for the disk.
+        head += (
+            "The server crashed so soon after these changes that they are gone, too, each with its "
+            f"record: {', '.join(lost)}.\n"
+        )
     return (
         f"{head}The server rolled back what was not committed: {names} {verb} untouched"
         f"{' and still deployed' if action == 'revert' else f', {left} left nothing behind'}. "
@@ -86,8 +95,8 @@ def look_again(
     )
 
 
-def _deployed(target: Target, project: Project, change: Change) -> bool | None:
-    """Tells whether the registry has a change; None while the lost session still works."""
+def _deployed(target: Target, project: Project) -> set[str] | None:
+    """Returns the IDs of the deployed changes; None while the lost session still works."""
     with closing(connect(target, lambda _: None)) as conn:
         deadline = time.monotonic() + _WAIT
         while not registry.try_lock(conn):
@@ -95,8 +104,8 @@ def _deployed(target: Target, project: Project, change: Change) -> bool | None:
                 return None
             time.sleep(0.1)
         if registry.version(conn, project.registry) is None:
-            return False
+            return set()
         known = registry.deployed_changes(
             conn, project.registry, project.plan.project, hashes=False
         )
-        return any(there.id == change.id for there in known)
+        return {there.id for there in known}

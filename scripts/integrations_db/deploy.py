@@ -50,6 +50,7 @@ from integrations_db.transaction import (
     limit,
     lost,
     open_change,
+    opening,
     own_error,
     psql_variables,
     remedy,
@@ -94,6 +95,7 @@ class _Step:
         verify: its verify script, if it is to be run.
         script_hash: of the deploy script.
         requires: name and ID of every required change.
+        last: whether the run ends with it.
     """
 
     index: int
@@ -102,6 +104,7 @@ class _Step:
     verify: Script | None
     script_hash: str | None
     requires: Sequence[tuple[str, str]]
+    last: bool
 
     @property
     def obstacle(self) -> Script | None:
@@ -272,12 +275,13 @@ def deploy(
             return _dry_run(run, steps, deployed, version, done)
         _prepare_alone(run, deployed, version, stale)
         if steps:
+            run.recorded_at = registry.recorded_at(conn, project.registry)
             listener.started("deploy", len(steps))
         units = list(_units(steps, mode))
         with _unread():
             _announce(run, units)
-        for unit in units:
-            _deploy_unit(run, unit)
+        for number, unit in enumerate(units):
+            _deploy_unit(run, unit, _following(units[number + 1 :]))
         return Deployment(
             done.changes, executions={step.change.id: step.execution for step in steps}
         )
@@ -349,6 +353,7 @@ def _steps(run: Run, indexes: range, verify: bool, log_only: bool, known: bool) 
                 check,
                 project.hash(index),
                 requires[index],
+                last=index == indexes[-1],
             )
         )
     return steps
@@ -372,6 +377,16 @@ def _one_transaction(unit: Sequence[_Step]) -> bool:
         return False
     # A transaction has one isolation level; a script that wants its own can share it with no other.
     return len(unit) == 1 or all(s.deploy is None or s.deploy.begin == "BEGIN" for s in unit)
+
+
+def _following(units: Sequence[Sequence[_Step]]) -> _Step | None:
+    """Returns the first change of the next unit, if there is one and it is one transaction."""
+    return units[0][0] if units and _one_transaction(units[0]) else None
+
+
+def _begin(step: _Step) -> str:
+    """Returns how the transaction begins whose first change this is."""
+    return step.deploy.begin if step.deploy else "BEGIN"
 
 
 def _announce(run: Run, units: Sequence[Sequence[_Step]]) -> None:
@@ -420,6 +435,7 @@ def _dry_run(
     try:
         with atomic(run.conn, keep=False):
             _prepare(run, deployed, version)
+            run.recorded_at = registry.recorded_at(run.conn, run.project.registry)
             run.listener.started("deploy", len(steps))
             for at in steps:
                 _deploy_inside(run, at, begin=None, commit=False)
@@ -482,15 +498,20 @@ def _prepare_alone(
         ) from None
 
 
-def _deploy_unit(run: Run, unit: Sequence[_Step]) -> None:
+def _deploy_unit(run: Run, unit: Sequence[_Step], following: _Step | None = None) -> None:
     """Deploys a unit: in one transaction if one can hold it, else change by change.
+
+    Args:
+        run: what is done.
+        unit: the changes.
+        following: the change whose transaction can be opened with the COMMIT of this one.
 
     Raises:
         Failure: it failed; the message says what is left.
     """
     if _one_transaction(unit):
         try:
-            _deploy_together(run, unit)
+            _deploy_together(run, unit, following)
             return
         except _NotAtomic as error:
             run.listener.say(
@@ -515,7 +536,7 @@ def _deploy_unit(run: Run, unit: Sequence[_Step]) -> None:
         finished.append(step)
 
 
-def _deploy_together(run: Run, unit: Sequence[_Step]) -> None:
+def _deploy_together(run: Run, unit: Sequence[_Step], following: _Step | None = None) -> None:
     """Deploys changes in one transaction; again, when others hold what they need.
 
     Raises:
@@ -529,12 +550,12 @@ def _deploy_together(run: Run, unit: Sequence[_Step]) -> None:
         with settled(run.conn):
             for step in unit:
                 at, began = step, time.monotonic()
-                begin = step.deploy.begin if step.deploy else "BEGIN"
                 _deploy_inside(
                     run,
                     step,
-                    begin=begin if step is unit[0] else None,
+                    begin=_begin(step) if step is unit[0] else None,
                     commit=step is unit[-1],
+                    following=following if step is unit[-1] else None,
                 )
 
     try:
@@ -546,7 +567,9 @@ def _deploy_together(run: Run, unit: Sequence[_Step]) -> None:
     tell_finished(run, at.change, _DEPLOYED, began, at.remark)
 
 
-def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> None:
+def _deploy_inside(
+    run: Run, step: _Step, begin: str | None, commit: bool, following: _Step | None = None
+) -> None:
     """Deploys one change in a transaction.
 
     Args:
@@ -554,6 +577,7 @@ def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> No
         step: the change.
         begin: how to open the transaction; None: it is open.
         commit: whether to commit it.
+        following: the change whose transaction is to be opened then.
     """
     conn, project, change = run.conn, run.project, step.change
     began = time.monotonic()
@@ -561,7 +585,14 @@ def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> No
     undone: tuple[str, ...] = ()
     # Quoted for the session as it is now: a verify script may change its encoding.
     record = registry.deployment(
-        conn, project.registry, project.plan, change, step.script_hash, step.requires, run.who
+        conn,
+        project.registry,
+        project.plan,
+        change,
+        step.script_hash,
+        step.requires,
+        run.who,
+        run.recorded_at,
     )
     open_change(run, step.deploy, begin)
     try:
@@ -579,7 +610,18 @@ def _deploy_inside(run: Run, step: _Step, begin: str | None, commit: bool) -> No
             conn.execute("; ".join(undone).encode())
             undone = ()
         marker.clear(conn, project.registry, project.plan.project, change.id)
-    end_change(run, *undone, record, commit=commit)
+    # A commit that does not wait for the disk may be lost when the server crashes at once: the
+    # change with its record, and with all after it. The last one of the run waits, and so for all
+    # of them; so does the record of a failure, and of a script that runs apart.
+    end_change(
+        run,
+        *undone,
+        record,
+        commit=commit,
+        durable=step.last,
+        ahead=opening(run, following.deploy, _begin(following)) if following else (),
+        recorded=lambda: _recorded(run, change),
+    )
     if not commit:  # after it, what cannot be told must not undo a thing
         run.listener.done(change.title, time.monotonic() - began, step.remark)
 
@@ -607,6 +649,7 @@ def _deploy_apart(run: Run, step: _Step) -> None:
             step.script_hash,
             step.requires,
             run.who,
+            run.recorded_at,
         )
         apart.record(run, change, "deploy", record)
     except BaseException as error:
@@ -701,7 +744,15 @@ def _failed(run: Run, step: _Step, unit: Sequence[_Step], error: BaseException) 
     if gone(conn):
         tell_failed(run, step.change)
         if isinstance(cause, psycopg.Error):
-            told = look_again(run.target, run.project, last, "deploy", cause, first=unit[0].change)
+            told = look_again(
+                run.target,
+                run.project,
+                last,
+                "deploy",
+                cause,
+                first=unit[0].change,
+                before=unit[0].index,
+            )
             raise Failure(told) from None
         raise error
     if not isinstance(cause, psycopg.Error) and _recorded(run, last):

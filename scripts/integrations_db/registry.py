@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -38,6 +39,7 @@ __all__ = [
     "keep_lock",
     "lock",
     "lock_changes",
+    "recorded_at",
     "register_project",
     "release_others",
     "requiring",
@@ -298,6 +300,18 @@ def change_id_for(
     return row[0] if row else None
 
 
+def recorded_at(conn: Connection, registry: str) -> int | None:
+    """Returns when the latest change was recorded, in microseconds since 1970; None: there is none.
+
+    For the first of a run: no index knows it, so that the whole table is read.
+    """
+    text: LiteralString = (
+        "select (extract(epoch from pg_catalog.max(committed_at)) * 1000000)::int8 from {r}.changes"
+    )
+    row = conn.execute(_query(text, registry)).fetchone()
+    return row[0] if row else None
+
+
 def deployment(
     conn: Connection,
     registry: str,
@@ -306,62 +320,67 @@ def deployment(
     script_hash: str | None,
     requires: Sequence[tuple[str, str]],
     who: Committer,
+    after: int | None,
 ) -> str:
-    """Returns the statement that records a deployed change with its dependencies, tags and event.
+    """Returns the statements that record a deployed change with its dependencies, tags and event.
 
-    It is one statement with its values in it, so that it can travel together with what must precede
-    and follow it in the transaction of the change.
+    Their values are in them, so that they can travel together with what must precede and follow
+    them in the transaction of the change. The first returns what ``recorded_at`` would.
 
     Args:
-        conn: the connection that it is for.
+        conn: the connection that they are for.
         registry: the schema.
         plan: the plan of the change.
         change: what was deployed.
         script_hash: of its deploy script.
         requires: name and ID of every required change.
         who: the committer.
+        after: when the change before it was recorded: a clock that was set back must not put this
+            one before it.
     """
     tags = change.tags
+    conflicts = [dependency.name_in(plan.project) for dependency in change.conflicts]
     text: LiteralString = """
-        with change as (
-          insert into {r}.changes (change_id, script_hash, change, project, note, committer_name,
-            committer_email, planned_at, planner_name, planner_email, committed_at)
-          -- A clock that was set back must not put this change before the last one.
-          select %(id)s, %(hash)s, %(change)s, %(project)s, %(note)s, %(name)s, %(email)s,
-            %(planned_at)s, %(planner)s, %(planner_email)s,
-            greatest(pg_catalog.clock_timestamp(),
-              pg_catalog.max(committed_at) + interval '1 microsecond')
-            from {r}.changes
-          returning change_id, committed_at
-        ), dependency as (
-          insert into {r}.dependencies (change_id, type, dependency, dependency_id)
-          select c.change_id, d.*
-            from change as c,
-              unnest(%(types)s::text[], %(dependencies)s::text[], %(dependency_ids)s::text[]) as d
-        ), tag as (
-          insert into {r}.tags (tag_id, tag, project, change_id, note, committer_name,
-            committer_email, planned_at, planner_name, planner_email, committed_at)
-          select t.id, t.tag, %(project)s, c.change_id, t.note, %(name)s, %(email)s,
-            t.planned_at, t.planner, t.email, greatest(pg_catalog.clock_timestamp(), c.committed_at)
-            from change as c,
-              unnest(%(tag_ids)s::text[], %(tags)s::text[], %(tag_notes)s::text[],
-                %(tag_times)s::timestamptz[], %(tag_planners)s::text[], %(tag_emails)s::text[])
-                as t (id, tag, note, planned_at, planner, email)
-        )
+        insert into {r}.changes (change_id, script_hash, change, project, note, committer_name,
+          committer_email, planned_at, planner_name, planner_email, committed_at)
+        values (%(id)s, %(hash)s, %(change)s, %(project)s, %(note)s, %(name)s, %(email)s,
+          %(planned_at)s, %(planner)s, %(planner_email)s, {now})
+        returning (extract(epoch from committed_at) * 1000000)::int8 as recorded_at;"""
+    if requires or conflicts:
+        text += """
+        insert into {r}.dependencies (change_id, type, dependency, dependency_id)
+        select %(id)s, d.*
+          from unnest(%(types)s::text[], %(dependencies)s::text[], %(dependency_ids)s::text[]) as d;
+        """
+    if tags:
+        text += """
+        insert into {r}.tags (tag_id, tag, project, change_id, note, committer_name,
+          committer_email, planned_at, planner_name, planner_email, committed_at)
+        select t.id, t.tag, %(project)s, %(id)s, t.note, %(name)s, %(email)s, t.planned_at,
+          t.planner, t.email, {now}
+          from unnest(%(tag_ids)s::text[], %(tags)s::text[], %(tag_notes)s::text[],
+            %(tag_times)s::timestamptz[], %(tag_planners)s::text[], %(tag_emails)s::text[])
+            as t (id, tag, note, planned_at, planner, email);"""
+    text += """
         insert into {r}.events (event, change_id, change, project, note, tags, requires, conflicts,
           committer_name, committer_email, planned_at, planner_name, planner_email, committed_at)
-        select 'deploy', c.change_id, %(change)s, %(project)s, %(note)s, %(tags)s::text[],
+        values ('deploy', %(id)s, %(change)s, %(project)s, %(note)s, %(tags)s::text[],
           %(requires)s::text[], %(conflicts)s::text[], %(name)s, %(email)s, %(planned_at)s,
-          %(planner)s, %(planner_email)s, greatest(pg_catalog.clock_timestamp(), c.committed_at)
-          from change as c"""
-    conflicts = [dependency.name_in(plan.project) for dependency in change.conflicts]
+          %(planner)s, %(planner_email)s, {now})"""
+    now: LiteralString = "pg_catalog.clock_timestamp()"
+    if after is not None:
+        now = (
+            "greatest(pg_catalog.clock_timestamp(), timestamptz 'epoch'"
+            " + (%(after)s + 1) * interval '1 microsecond')"
+        )
     return _filled(
         conn,
         registry,
-        text,
+        text.replace("{now}", now),
         _change_values(plan, change, who)
         | {
             "hash": script_hash,
+            "after": after,
             "types": ["require"] * len(requires) + ["conflict"] * len(conflicts),
             "dependencies": [name for name, _ in requires] + conflicts,
             "dependency_ids": [there for _, there in requires] + [None] * len(conflicts),
@@ -414,10 +433,15 @@ def _change_values(plan: Plan, change: Change, who: Committer) -> dict[str, Any]
     }
 
 
+@cache
+def _named(text: LiteralString, registry: str) -> bytes:
+    """Returns a statement with the schema in the place of ``{r}``."""
+    return _query(text, registry).as_bytes(None)
+
+
 def _filled(conn: Connection, registry: str, text: LiteralString, values: dict[str, Any]) -> str:
-    """Returns a statement with its values in it, quoted by libpq."""
-    query = _query(text, registry).as_string(conn)
-    return psycopg.ClientCursor(conn).mogrify(query.encode(), values)
+    """Returns statements with their values in them, quoted by libpq."""
+    return psycopg.ClientCursor(conn).mogrify(_named(text, registry), values)
 
 
 def insert_tags(
@@ -561,9 +585,9 @@ def release_others() -> str:
         reset client_min_messages"""  # noqa: S608
 
 
-def lock_changes(conn: Connection, registry: str) -> str:
+def lock_changes(registry: str) -> str:
     """Returns the statement that keeps others from recording changes; Sqitch sends the same."""
-    return _query("lock table {r}.changes in exclusive mode", registry).as_string(conn)
+    return _named("lock table {r}.changes in exclusive mode", registry).decode()
 
 
 def holder(conn: Connection) -> str:

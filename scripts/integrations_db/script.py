@@ -459,23 +459,22 @@ def read_script(path: Path, kind: Kind, variables: Mapping[str, str] | None = No
         ScriptError: it cannot be read, ends within a string or a comment, or would do nothing and
             yet count as done: its transaction has no COMMIT, or ends with ROLLBACK.
     """
-    name = shown(path)
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise ScriptError(f"{name}: cannot be read: {error.strerror}") from None
+        raise ScriptError(f"{shown(path)}: cannot be read: {error.strerror}") from None
     if b"\0" in raw:
         line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
-        raise ScriptError(f"{name}:{line}: holds a NUL character, which no statement can")
+        raise ScriptError(f"{shown(path)}:{line}: holds a NUL character, which no statement can")
     try:
         source = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        why = f"{name}:{line}: is not UTF-8, so psql sends it, as PGCLIENTENCODING says"
+        why = f"{shown(path)}:{line}: is not UTF-8, so psql sends it, as PGCLIENTENCODING says"
         return Script(path, kind, "", "psql", why)
 
     def where(offset: int) -> str:
-        return f"{name}:{source.count(chr(10), 0, offset) + 1}"
+        return f"{shown(path)}:{source.count(chr(10), 0, offset) + 1}"
 
     scanned = scan(source, variables)
     steps = _steps(scanned, source)

@@ -1,14 +1,15 @@
 """Runs scripts in transactions: what every command that runs one has in common.
 
-A change takes few messages to the server: one that opens its transaction and locks the registry,
-one for each statement, one that ends what the script set, one that records and commits. The
+A change takes few messages to the server: one for each statement, one that ends what the script
+set, and one that records, commits, opens the transaction of the next change and locks the registry.
+The
 functions report through ``Listener``; they know nothing of terminals.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,7 @@ __all__ = [
     "limit",
     "lost",
     "open_change",
+    "opening",
     "own_error",
     "psql_variables",
     "remedy",
@@ -109,7 +111,7 @@ class Listener(Protocol):
         """Anything else worth knowing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Run:
     """What every step of a deployment or reversion needs.
 
@@ -122,6 +124,7 @@ class Run:
         lock_timeout: seconds that a statement may wait for a lock; None: as the scripts say.
         given: psql variables of the command line.
         marked: IDs of the changes that are marked as begun outside a transaction.
+        recorded_at: when the latest change was recorded, as ``registry.recorded_at`` has it.
     """
 
     conn: Connection
@@ -132,6 +135,7 @@ class Run:
     lock_timeout: float | None
     given: Mapping[str, str]
     marked: set[str] = field(default_factory=set)
+    recorded_at: int | None = None
 
 
 class ScriptFailed(Exception):
@@ -220,16 +224,33 @@ def _execute(conn: Connection, commands: list[str], declared: bool) -> None:
         conn.execute("; ".join(commands).encode())
         return
     cursor = conn.execute("; ".join([*commands, _ANY_DEFERRED]).encode())
-    while cursor.nextset():
-        pass
+    cursor.set_result(-1)
     if cursor.fetchone() == (True,):
         found = conn.execute(_DEFERRED.encode()).fetchone()
         if found and found[0]:
             conn.execute(f"SET CONSTRAINTS {found[0]} DEFERRED".encode())
 
 
+def opening(run: Run, script: Script | None, begin: str | None = "BEGIN") -> list[str]:
+    """Returns what opens the transaction of a change; Sqitch locks the registry likewise.
+
+    Args:
+        run: what is done.
+        script: what will run in it, if anything.
+        begin: how to open it; None: it is open.
+    """
+    commands = [begin] if begin else []
+    commands += [_limit(run.lock_timeout), registry.lock_changes(run.project.registry)]
+    if script and not script.own_transaction:
+        # psql would commit each of its statements, and so check deferred constraints at once.
+        commands.append("SET CONSTRAINTS ALL IMMEDIATE")
+    if script:
+        commands.append(for_script(run.conn))
+    return commands
+
+
 def open_change(run: Run, script: Script | None, begin: str | None = "BEGIN") -> None:
-    """Opens the transaction of a change: lock timeout, and the registry locked as Sqitch locks it.
+    """Opens the transaction of a change, unless ``end_change`` of the one before it has done so.
 
     Args:
         run: what is done.
@@ -239,16 +260,11 @@ def open_change(run: Run, script: Script | None, begin: str | None = "BEGIN") ->
     Raises:
         ScriptFailed: others hold the registry.
     """
-    commands = [begin] if begin else []
-    commands += [_limit(run.lock_timeout), registry.lock_changes(run.conn, run.project.registry)]
-    if script and not script.own_transaction:
-        # psql would commit each of its statements, and so check deferred constraints at once.
-        commands.append("SET CONSTRAINTS ALL IMMEDIATE")
-    if script:
-        commands.append(for_script(run.conn))
+    if begin and run.conn.info.transaction_status == TransactionStatus.INTRANS:
+        return
     declared = script is not None and script.own_transaction and begin is None
     try:
-        _execute(run.conn, commands, declared)
+        _execute(run.conn, opening(run, script, begin), declared)
     except BUSY as error:
         raise ScriptFailed(f"the registry ({run.project.registry}.changes)", None, error) from None
 
@@ -297,8 +313,24 @@ def run_verify_inside(run: Run, script: Script) -> str:
     )
 
 
-def end_change(run: Run, *commands: str, commit: bool = True) -> None:
+def end_change(
+    run: Run,
+    *commands: str,
+    commit: bool = True,
+    durable: bool = True,
+    ahead: Sequence[str] = (),
+    recorded: Callable[[], bool] = lambda: False,
+) -> None:
     """Records a change in its transaction, in one message, and commits.
+
+    Args:
+        run: what is done.
+        commands: what precedes the record, and it.
+        commit: whether to commit.
+        durable: whether to wait until the disk has it. When another commit of this run follows that
+            does, all before it is on the disk, too: there is one log.
+        ahead: what opens the next transaction, to go with the message.
+        recorded: tells, after an error, whether it was only the next one that could not be opened.
 
     Raises:
         Locked: the deployment lock is lost.
@@ -306,9 +338,9 @@ def end_change(run: Run, *commands: str, commit: bool = True) -> None:
     """
     sent = [*commands[:-1], registry.keep_lock(), *commands[-1:]]
     if commit:
-        sent.append("COMMIT")
+        sent += ["COMMIT"] if durable else ["SET LOCAL synchronous_commit = off", "COMMIT"]
     try:
-        run.conn.execute("; ".join(sent).encode())
+        cursor = run.conn.execute("; ".join([*sent, *ahead]).encode())
     except errors.InvalidTextRepresentation as error:
         if registry.LOCK_LOST not in (error.diag.message_primary or ""):
             raise
@@ -318,6 +350,16 @@ def end_change(run: Run, *commands: str, commit: bool = True) -> None:
             f"deployment has it now ({registry.holder(run.conn)}). This change was rolled back; "
             "take the release out of the script, then run the same command again."
         ) from None
+    except psycopg.Error:
+        if not ahead or gone(run.conn):
+            raise
+        run.conn.rollback()
+        if not recorded():
+            raise
+        return
+    for result in cursor.results():
+        if result.description and result.description[0].name == "recorded_at":
+            ((run.recorded_at,),) = result.fetchall()
 
 
 @contextmanager

@@ -100,6 +100,37 @@ def test_the_registry_itself_may_be_held(
     assert recorded(with_a) == ["a"]
 
 
+def test_who_takes_the_registry_between_two_changes_takes_nothing_from_the_first(
+    with_a: str, tmp_path: Path
+) -> None:
+    """The message that commits one change also opens the next; only the latter has to wait."""
+    slow = Sql("begin;\ncreate table b ();\nselect pg_sleep(0.5);\ncommit;\n", "drop table b;\n")
+    write_project(tmp_path, {"a": table("a"), "b": slow, "c": table("c")})
+    with psycopg.connect(with_a) as holder:
+
+        def take() -> None:
+            sleeps = (
+                "select from pg_stat_activity where wait_event = 'PgSleep'"
+                " and datname = current_database()"
+            )
+            wait_for(lambda: bool(rows(with_a, sleeps)))
+            holder.execute("lock table sqitch.changes in share mode")
+
+        def free(text: str) -> None:
+            if "trying again" in text:
+                assert recorded(with_a) == ["a", "b"]
+                holder.rollback()
+
+        rival = threading.Thread(target=take)
+        rival.start()
+        heard = Heard(when=free)
+        deploy(tmp_path, with_a, heard, lock_timeout=0.1)
+        rival.join()
+    assert heard.text.count("trying again") == 1
+    assert recorded(with_a) == ["a", "b", "c"]
+    assert events(with_a) == [("deploy", name) for name in ("a", "b", "c")]
+
+
 def test_a_unit_of_several_changes_is_tried_again_as_a_whole(with_a: str, tmp_path: Path) -> None:
     write_project(tmp_path, {"a": table("a"), "c": table("c"), "b": ALTER, "d": table("d")})
     with psycopg.connect(with_a) as holder:

@@ -262,7 +262,8 @@ def test_a_server_that_crashes(cluster: Server, tmp_path: Path) -> None:
         done = run(tmp_path, "deploy", durable)
         refused(done, 1, "connection to the server was lost", "nothing is half done", "run status")
         wait_for(lambda: _answers(dsn), "the server recovers")
-        assert (recorded(dsn), tables(dsn)) == (["a"], {"a"})
+        # Only the last commit of a run waits for the disk; there was none.
+        assert (recorded(dsn), tables(dsn)) in ((["a"], {"a"}), ([], set()))
         write_project(tmp_path, {"a": table("a"), "crash": table("crash")})
         assert run(tmp_path, "deploy", dsn).returncode == 0
         assert (recorded(dsn), tables(dsn)) == (["a", "crash"], {"a", "crash"})
