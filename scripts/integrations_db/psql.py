@@ -62,7 +62,7 @@ _NAME = re.compile("[A-Za-z0-9_\u0080-\U0010ffff]+")
 # What names files: psql runs in the project's directory, which may not be that of the command.
 _FILES = ("passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir", "servicefile")
 _FILE_VARIABLES = (*(f"PG{name.upper()}" for name in _FILES), "PGSYSCONFDIR")
-# No variable of libpq takes these: they reach psql by a connection service file without a name.
+# No variable of libpq takes these: they can reach psql by a connection service file only.
 _UNSEEN = ("sslpassword", "oauth_client_secret")
 _SERVICE = "integrations-db"
 _LOCATED = re.compile(r"psql:(?P<file>.+?):(?P<line>\d+): (?P<text>.*)", re.DOTALL)
@@ -192,8 +192,9 @@ def _conninfo(target: Target, application_name: str) -> tuple[str, dict[str, str
     env |= {key: _absolute(env[key]) for key in _FILE_VARIABLES if key in env}
     unseen = {key: given.pop(key) for key in _UNSEEN if key in given}
     for key, value in unseen.items():
-        # libpq reads one service, and strips its lines.
-        if "service" in given or "PGSERVICE" in env or value != value.strip() or "\n" in value:
+        # libpq reads one service, and strips its lines; before version 18 it refuses one about OAuth.
+        clear = key == "sslpassword" and value == value.strip() and "\n" not in value
+        if not clear or "service" in given or "PGSERVICE" in env:
             raise Failure(
                 f"{key} in TARGET cannot be handed to psql without showing it to other users of "
                 "this machine. Put it into a connection service file, and use service= instead."
