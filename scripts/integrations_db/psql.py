@@ -192,7 +192,7 @@ def _conninfo(target: Target, application_name: str) -> tuple[str, dict[str, str
     env |= {key: _absolute(env[key]) for key in _FILE_VARIABLES if key in env}
     unseen = {key: given.pop(key) for key in _UNSEEN if key in given}
     for key, value in unseen.items():
-        # libpq reads one service, and strips its lines; before version 18 it refuses one about OAuth.
+        # libpq reads one service, strips its lines, and before 18 refuses one about OAuth.
         clear = key == "sslpassword" and value == value.strip() and "\n" not in value
         if not clear or "service" in given or "PGSERVICE" in env:
             raise Failure(
