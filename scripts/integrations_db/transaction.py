@@ -351,6 +351,7 @@ def end_change(
         run.conn.rollback()
         if not recorded():
             raise
+        run.recorded_at = registry.recorded_at(run.conn, run.project.registry)
         return
     for result in cursor.results():
         if result.description and result.description[0].name == "recorded_at":
