@@ -735,17 +735,23 @@ def _failed(run: Run, step: _Step, unit: Sequence[_Step], error: BaseException) 
     if isinstance(error, _NotAtomic):
         raise error
     conn, last = run.conn, unit[-1].change
-    run.listener.failed(step.change.title)
     cause = error.error if isinstance(error, ScriptFailed) else error
-    if gone(conn):
-        if isinstance(cause, psycopg.Error):
-            raise Failure(
-                look_again(run.target, run.project, last, "deploy", cause, before=unit[0].index)
-            ) from None
-        raise error
-    if not isinstance(error, Exception) and _recorded(run, last):
-        # Interrupted while the server answered the COMMIT.
+    if gone(conn) and isinstance(cause, psycopg.Error):
+        done, told = look_again(
+            run.target, run.project, last, "deploy", cause, before=unit[0].index
+        )
+        if done:
+            run.listener.done(last.title, 0, unit[-1].remark)
+        else:
+            run.listener.failed(step.change.title)
+        raise Failure(told) from None
+    if not isinstance(error, Exception) and not gone(conn) and _recorded(run, last):
+        # Interrupted while the server answered the COMMIT, or the next change waited to begin.
+        run.listener.done(last.title, 0, unit[-1].remark)
         error.add_note(f"{last.name} was deployed and recorded; nothing after it was begun.")
+        raise error
+    run.listener.failed(step.change.title)
+    if gone(conn):
         raise error
     _record_failure(run, step.change)
     if isinstance(error, ScriptFailed):
