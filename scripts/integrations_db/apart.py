@@ -226,7 +226,7 @@ def record(run: Run, change: Change, action: Action, statement: str) -> None:
         if gone(run.conn) and cause is not None:
             left = f"{ran}.\n{what}"
             raise Failure(
-                look_again(run.target, run.project, change, action, cause, left)
+                look_again(run.target, run.project, change, action, cause, left)[1]
             ) from None
         why = explain_failure(error) if isinstance(error, ScriptFailed) else own_error(error)
         raise Failure(f"{why}\n{ran}.\n{what}") from None

@@ -59,6 +59,7 @@ from integrations_db.transaction import (
     run_verify,
     run_verify_inside,
     settled,
+    tell_ended,
     tell_failed,
     tell_finished,
 )
@@ -741,23 +742,28 @@ def _failed(run: Run, step: _Step, unit: Sequence[_Step], error: BaseException) 
         raise error
     conn, last = run.conn, unit[-1].change
     cause = error.error if isinstance(error, ScriptFailed) else error
+    if gone(conn) and isinstance(cause, psycopg.Error):
+        done, told = look_again(
+            run.target,
+            run.project,
+            last,
+            "deploy",
+            cause,
+            first=unit[0].change,
+            before=unit[0].index,
+        )
+        if done:
+            tell_ended(run, last, unit[-1].remark)
+        else:
+            tell_failed(run, step.change)
+        raise Failure(told) from None
+    if not gone(conn) and not isinstance(cause, psycopg.Error) and _recorded(run, last):
+        # Interrupted while the server answered the COMMIT, or the next change waited to begin.
+        tell_ended(run, last, unit[-1].remark)
+        error.add_note(f"{last.name} {_DEPLOYED}; nothing after it was begun.")
+        raise error
     if gone(conn):
         tell_failed(run, step.change)
-        if isinstance(cause, psycopg.Error):
-            told = look_again(
-                run.target,
-                run.project,
-                last,
-                "deploy",
-                cause,
-                first=unit[0].change,
-                before=unit[0].index,
-            )
-            raise Failure(told) from None
-        raise error
-    if not isinstance(cause, psycopg.Error) and _recorded(run, last):
-        # Interrupted while the server answered the COMMIT.
-        error.add_note(f"{last.name} {_DEPLOYED}; nothing after it was begun.")
         raise error
     _record_failure(run, step.change)
     tell_failed(run, step.change)

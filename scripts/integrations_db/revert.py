@@ -241,7 +241,7 @@ def _failed(run: Run, change: Change, error: BaseException) -> NoReturn:
         apart.stopped(run, change, "revert", error)
     cause = error.error if isinstance(error, ScriptFailed) else error
     if isinstance(cause, psycopg.Error) and gone(run.conn):
-        raise Failure(look_again(run.target, run.project, change, "revert", cause)) from None
+        raise Failure(look_again(run.target, run.project, change, "revert", cause)[1]) from None
     stays = f"{change.name} is still deployed, whole, and so is all before it."
     if isinstance(error, ScriptFailed):
         text = f"{explain_failure(error)}\n"

@@ -65,6 +65,7 @@ __all__ = [
     "run_verify_inside",
     "set_up",
     "settled",
+    "tell_ended",
     "tell_failed",
     "tell_finished",
 ]
@@ -356,6 +357,7 @@ def end_change(
         run.conn.rollback()
         if not recorded():
             raise
+        run.recorded_at = registry.recorded_at(run.conn, run.project.registry)
         return
     for result in cursor.results():
         if result.description and result.description[0].name == "recorded_at":
@@ -549,6 +551,12 @@ def tell_finished(run: Run, change: Change, outcome: str, began: float, remark: 
     except BaseException as error:
         error.add_note(f"{change.name} {outcome}; nothing after it was begun.")
         raise
+
+
+def tell_ended(run: Run, change: Change, remark: str) -> None:
+    """Tells that a change is finished after all; what cannot be told must not hide the error."""
+    with suppress(OSError, Unwritable):
+        run.listener.done(change.title, 0, remark)
 
 
 def tell_failed(run: Run, change: Change) -> None:
