@@ -37,6 +37,8 @@ from integrations_db.transaction import (
     reported,
     run_script,
     settled,
+    tell_failed,
+    tell_finished,
 )
 
 __all__ = ["revert", "take_back", "undo"]
@@ -202,9 +204,9 @@ def _revert_change(run: Run, index: int, script: Script | None) -> None:
             apart.run_apart(run, change, script, "revert")
             apart.record(run, change, "revert", _record(run, change))
     except BaseException as error:
-        run.listener.failed(change.title)
+        tell_failed(run, change)
         _failed(run, change, error)
-    run.listener.done(change.title, time.monotonic() - began, remark)
+    tell_finished(run, change, "was reverted, and that is recorded", began, remark)
 
 
 def _record(run: Run, change: Change) -> str:
@@ -239,7 +241,7 @@ def _failed(run: Run, change: Change, error: BaseException) -> NoReturn:
         apart.stopped(run, change, "revert", error)
     cause = error.error if isinstance(error, ScriptFailed) else error
     if isinstance(cause, psycopg.Error) and gone(run.conn):
-        raise Failure(look_again(run.target, run.project, change, "revert", cause)) from None
+        raise Failure(look_again(run.target, run.project, change, "revert", cause)[1]) from None
     stays = f"{change.name} is still deployed, whole, and so is all before it."
     if isinstance(error, ScriptFailed):
         text = f"{explain_failure(error)}\n"

@@ -412,3 +412,22 @@ def test_a_script_that_was_made_atomic_since_takes_its_mark_away(
     assert tables(empty_database) == {"h1", "h2", "h3"}
     assert run(tmp_path, "status", "--check", empty_database).returncode == 0
     assert nothing_made_for_marks(empty_database)
+
+
+def test_who_forbids_that_a_script_is_marked_is_named(empty_database: str, tmp_path: Path) -> None:
+    """A rule against DDL that only changes of the plan may break: those are not refused."""
+    forbids = (
+        "create function forbid() returns event_trigger language plpgsql as $$ begin"
+        " if tg_tag = 'CREATE SCHEMA' then raise 'no schemas here'; end if; end $$;\n"
+        "create event trigger guard on ddl_command_start execute function forbid();\n"
+    )
+    write_project(tmp_path, {"a": Sql(forbids), "d": DOUBLES, "v": Sql("vacuum d;\n")})
+    with pytest.raises(Failure) as failed:
+        deploy(tmp_path, empty_database)
+    said = str(failed.value)
+    assert "marked as begun in integrations_db.unfinished_scripts first" in said
+    assert "no schemas here" in said
+    assert "v was not begun." in said
+    assert "this event trigger: guard?" in said
+    assert recorded(empty_database) == ["a", "d"]
+    assert nothing_made_for_marks(empty_database)

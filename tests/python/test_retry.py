@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -19,6 +21,7 @@ from integrations_db.errors import Failure, Locked
 pytestmark = pytest.mark.database
 
 SECRET = "hunter2"  # noqa: S105  # what no message may repeat
+SLOW = Sql("begin;\ncreate table b ();\nselect pg_sleep(0.5);\ncommit;\n", "drop table b;\n")
 ALTER = Sql("begin;\nalter table a add x int;\ncommit;\n", "alter table a drop x;\n")
 
 
@@ -100,35 +103,79 @@ def test_the_registry_itself_may_be_held(
     assert recorded(with_a) == ["a"]
 
 
+def _take_when_it_sleeps(dsn: str, holder: psycopg.Connection[Any]) -> threading.Thread:
+    """Takes the registry as soon as the change is committed whose script sleeps now, or will."""
+
+    def take() -> None:
+        sleeps = (
+            "select from pg_stat_activity where wait_event = 'PgSleep'"
+            " and datname = current_database()"
+        )
+        wait_for(lambda: bool(rows(dsn, sleeps)))
+        holder.execute("lock table sqitch.changes in share mode")
+
+    rival = threading.Thread(target=take)
+    rival.start()
+    return rival
+
+
 def test_who_takes_the_registry_between_two_changes_takes_nothing_from_the_first(
     with_a: str, tmp_path: Path
 ) -> None:
-    """The message that commits one change also opens the next; only the latter has to wait."""
-    slow = Sql("begin;\ncreate table b ();\nselect pg_sleep(0.5);\ncommit;\n", "drop table b;\n")
-    write_project(tmp_path, {"a": table("a"), "b": slow, "c": table("c")})
-    with psycopg.connect(with_a) as holder:
+    """The message that commits one change also opens the next; only the latter has to wait.
 
-        def take() -> None:
-            sleeps = (
-                "select from pg_stat_activity where wait_event = 'PgSleep'"
-                " and datname = current_database()"
-            )
-            wait_for(lambda: bool(rows(with_a, sleeps)))
-            holder.execute("lock table sqitch.changes in share mode")
+    What the lost answer would have told is asked again: when the change was recorded. Else the next
+    one would be recorded at the same time, by a clock that was set back.
+    """
+    with psycopg.connect(with_a) as conn:
+        conn.execute("update sqitch.changes set committed_at = now() + interval '1 day'")
+    write_project(tmp_path, {"a": table("a"), "b": SLOW, "c": table("c")})
+    with psycopg.connect(with_a) as holder:
 
         def free(text: str) -> None:
             if "trying again" in text:
                 assert recorded(with_a) == ["a", "b"]
                 holder.rollback()
 
-        rival = threading.Thread(target=take)
-        rival.start()
+        rival = _take_when_it_sleeps(with_a, holder)
         heard = Heard(when=free)
         deploy(tmp_path, with_a, heard, lock_timeout=0.1)
         rival.join()
     assert heard.text.count("trying again") == 1
     assert recorded(with_a) == ["a", "b", "c"]
     assert events(with_a) == [("deploy", name) for name in ("a", "b", "c")]
+    later = "select committed_at > lag(committed_at) over (order by change) from sqitch.changes"
+    assert rows(with_a, later) == [(None,), (True,), (True,)]
+
+
+@pytest.mark.parametrize("end", ["interrupt", "terminate"])
+def test_a_change_did_not_fail_because_the_next_one_waited_in_vain(
+    with_a: str, tmp_path: Path, end: str
+) -> None:
+    write_project(tmp_path, {"a": table("a"), "b": SLOW, "c": table("c")})
+    with psycopg.connect(with_a) as holder:
+        rival = _take_when_it_sleeps(with_a, holder)
+
+        def finish() -> None:
+            waits = f"from pg_locks where not granted and {holder.info.backend_pid} = any"
+            waits += " (pg_blocking_pids(pid))"
+            wait_for(lambda: bool(rows(with_a, f"select {waits}")))
+            if end == "terminate":
+                rows(with_a, f"select pg_terminate_backend(pid) {waits}")
+            else:
+                _thread.interrupt_main()
+
+        ending = threading.Thread(target=finish)
+        ending.start()
+        heard = Heard()
+        with pytest.raises((Failure, KeyboardInterrupt)) as ended:
+            deploy(tmp_path, with_a, heard, lock_timeout=30)
+        ending.join()
+        rival.join()
+    said = "\n".join([str(ended.value), *getattr(ended.value, "__notes__", ())])
+    assert "b is deployed and recorded" in said or "b was deployed and recorded" in said
+    assert heard.steps == [("b", "ok")]
+    assert recorded(with_a) == ["a", "b"]
 
 
 def test_a_unit_of_several_changes_is_tried_again_as_a_whole(with_a: str, tmp_path: Path) -> None:
@@ -152,7 +199,7 @@ def test_a_deadlock_is_tried_again(with_a: str, tmp_path: Path) -> None:
     both = Sql(
         "begin;\nset local lock_timeout = 0;\nset local deadlock_timeout = '1ms';\n"
         "lock table a;\ndo $$ begin for i in 1..200 loop\n"
-        "  exit when exists (select from pg_locks where not granted);\n"
+        "  exit when exists (select from pg_locks where not granted and relation = 'a'::regclass);\n"
         "  perform pg_sleep(0.01);\nend loop; end $$;\nlock table t;\ncommit;\n"
     )
     write_project(tmp_path, {"a": table("a"), "b": both})

@@ -129,15 +129,18 @@ def test_advisory_locks_of_every_kind_of_key_are_given_back(
     takes = (
         "begin;\nselect pg_advisory_lock(-1, -2), pg_advisory_lock(3, 4), pg_advisory_lock(-5),"
         " pg_advisory_lock(9000000000), pg_advisory_lock_shared(-6, 7),"
-        " pg_advisory_lock_shared(-8);\ncommit;\n"
+        " pg_advisory_lock_shared(-8), pg_advisory_xact_lock(9);\ncommit;\n"
     )
     look = (
         "do $$ begin if exists (select from pg_locks where locktype = 'advisory' and"
-        " pid = pg_backend_pid() and objid::int8 <> 75474063) then raise 'kept'; end if; end $$;\n"
+        " pid = pg_backend_pid() and objid::int8 not in (9, 75474063)) then"
+        " raise 'kept'; end if; end $$;\n"
     )
     write_project(tmp_path, {"a": Sql(takes, verify=look)})
-    deploy(tmp_path, empty_database)
+    heard = Heard()
+    deploy(tmp_path, empty_database, heard)
     assert recorded(empty_database) == ["a"]
+    assert "WARNING" not in heard.text
 
 
 def test_the_encoding_of_a_verify_script_does_not_reach_the_record(
