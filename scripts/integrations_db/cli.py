@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from integrations_db.check import Level
     from integrations_db.config import Config, Target
     from integrations_db.deploy import Mode
+    from integrations_db.drift import Scratch
     from integrations_db.plan import Change
     from integrations_db.project import Project
     from integrations_db.registry import Connection
@@ -46,7 +47,7 @@ Exit codes:
   {Failure.exit_code}  failed; what is left behind, if anything, is said
   {Usage.exit_code}  wrong usage
   {Pending.exit_code}  status --check: changes are pending
-  {Changed.exit_code}  plan or deployed scripts were changed
+  {Changed.exit_code}  plan or deployed scripts were changed; drift: the database was
   {Locked.exit_code}  a lock was not obtained in time
   {_INTERRUPTED}  interrupted (Ctrl-C)"""
 
@@ -569,6 +570,87 @@ def status(ctx: click.Context, target: str | None, as_json: bool, check: bool) -
         ctx.exit(Failure.exit_code)
     if check and state.pending:
         ctx.exit(Pending.exit_code)
+
+
+@cli.command(short_help="Compare a database with what the plan builds.")
+@_target
+@click.option(
+    "--scratch",
+    type=click.Choice(["auto", "here", "own"]),
+    default="auto",
+    show_default=True,
+    help="Where to build the plan: here, in another database of the same server; on an own server, "
+    "the embedded one; auto: here, if the role may and one transaction can hold it.",
+)
+@click.option(
+    "--template",
+    metavar="DATABASE",
+    default="template0",
+    show_default=True,
+    help="What the scratch database is made from.",
+)
+@click.option(
+    "--ignore",
+    metavar="PATTERN",
+    multiple=True,
+    help="Leave out differences of 'KIND NAME', with * and ?; may be repeated.",
+)
+@_set
+@_json
+@click.pass_context
+def drift(
+    ctx: click.Context,
+    target: str | None,
+    scratch: Scratch,
+    template: str,
+    ignore: tuple[str, ...],
+    variables: dict[str, str],
+    as_json: bool,
+) -> None:
+    """Compare a database with what the deployed part of the plan builds.
+
+    The plan is built in an empty database, which is thrown away. Nothing of it is kept, and the
+    database itself is only read.
+    """
+    from integrations_db import drift as engine
+    from integrations_db.database import describe
+    from integrations_db.output import counted, drift_annotation, drift_json, drift_text
+
+    project, where = _opened(ctx, target)
+    with _session(where, as_json) as (conn, listener):
+        place = describe(conn)
+        if not as_json:
+            echo(f"{project.plan.project} ~ {place}")
+        result = engine.drift(
+            conn,
+            project,
+            where,
+            listener,
+            scratch=scratch,
+            template=template,
+            ignore=ignore,
+            variables=variables,
+        )
+    if as_json:
+        echo_json(drift_json(project, place, result))
+    else:
+        for line in drift_text(result):
+            echo(line)
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            for it in result.differences:
+                echo(drift_annotation(it))
+        for name in result.edited:
+            echo(f"the deploy script of {name} was edited since; what it says now was built")
+        rest = [f"Compared {counted(result.deployed)}, built on {result.built_on}"]
+        if result.pending:
+            rest.append(f"{counted(result.pending)} pending")
+        if result.partitions:
+            rest.append(f"{counted(len(result.partitions), 'partition')} of one of the two only")
+        if result.ignored:
+            rest.append(f"{counted(result.ignored, 'difference')} ignored")
+        found = counted(len(result.differences), "difference") if result.differences else "no drift"
+        echo(f"{'; '.join(rest)}: {found}.")
+    ctx.exit(Changed.exit_code if result.differences else 0)
 
 
 @cli.command(short_help="Show what happened to a database.")

@@ -12,7 +12,7 @@ The deployment lock belongs to the connection: closing it frees the lock.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -210,6 +210,7 @@ def deploy(
     resume: bool = False,
     lock_timeout: float | None = None,
     wait: float = 60.0,
+    inspect: Callable[[Connection], None] | None = None,
 ) -> Deployment:
     """Deploys the pending changes, in order.
 
@@ -232,6 +233,7 @@ def deploy(
         lock_timeout: seconds that a statement may wait for a lock, whatever the scripts say, before
             its change is rolled back and tried again; None: as they say, else 5.
         wait: seconds to wait for another deployment.
+        inspect: in a dry run that was executed: looks at the outcome before it is rolled back.
 
     Returns:
         What was deployed: nothing when no change is pending.
@@ -273,7 +275,7 @@ def deploy(
             executions={step.change.id: step.execution for step in steps},
         )
         if dry_run:
-            return _dry_run(run, steps, deployed, version, done)
+            return _dry_run(run, steps, deployed, version, done, inspect)
         _prepare_alone(run, deployed, version, stale)
         if steps:
             run.recorded_at = registry.recorded_at(conn, project.registry)
@@ -422,6 +424,7 @@ def _dry_run(
     deployed: Sequence[Deployed],
     version: str | None,
     done: Deployment,
+    inspect: Callable[[Connection], None] | None,
 ) -> Deployment:
     """Runs everything in one transaction that is rolled back, if one can hold it."""
     say = run.listener.say
@@ -440,6 +443,8 @@ def _dry_run(
             run.listener.started("deploy", len(steps))
             for at in steps:
                 _deploy_inside(run, at, begin=None, commit=False)
+            if inspect:
+                inspect(run.conn)
     except _NotAtomic as error:
         say(f"cannot run in a transaction: {error.failed.place}: {error.failed.message}")
         say("so what ran was rolled back, and the rest was not run: this is only the plan")

@@ -23,12 +23,23 @@ from integrations_db.errors import Failure
 from integrations_db.plan import Change
 from integrations_db.registry import Connection
 
-__all__ = ["TABLE", "Action", "Unfinished", "begin", "clear", "forgetting", "note", "unfinished"]
+__all__ = [
+    "SCHEMA",
+    "TABLE",
+    "Action",
+    "Unfinished",
+    "begin",
+    "clear",
+    "forgetting",
+    "note",
+    "unfinished",
+]
 
 Action = Literal["deploy", "revert"]
 
 _OURS = "Made by integrations-db for unfinished scripts; goes with the last of them."
-TABLE = "integrations_db.unfinished_scripts"
+SCHEMA = "integrations_db"
+TABLE = f"{SCHEMA}.unfinished_scripts"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import unified_diff
 from typing import TYPE_CHECKING
 
 from integrations_db.script import Kind, ScriptError, shown
@@ -10,7 +11,9 @@ from integrations_db.script import Kind, ScriptError, shown
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from integrations_db.catalogue import Difference
     from integrations_db.check import Finding
+    from integrations_db.drift import Drift
     from integrations_db.history import Event
     from integrations_db.marker import Unfinished
     from integrations_db.plan import Change
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = [
     "change_json",
     "counted",
+    "drift_annotation",
+    "drift_json",
+    "drift_text",
     "event_json",
     "event_text",
     "finding_json",
@@ -221,3 +227,63 @@ def finding_json(finding: Finding) -> Json:
         "line": finding.line,
         "message": finding.message,
     }
+
+
+def drift_json(project: Project, database: str, result: Drift) -> Json:
+    """Returns how a database differs from what its plan builds."""
+    return {
+        "project": project.plan.project,
+        "database": database,
+        "deployed": result.deployed,
+        "pending": result.pending,
+        "changed_scripts": list(result.edited),
+        "built_on": result.built_on,
+        "differences": [
+            {
+                "kind": it.kind,
+                "name": it.name,
+                "change": it.change,
+                "property": it.property,
+                "expected": it.expected,
+                "found": it.found,
+            }
+            for it in result.differences
+        ],
+        "ignored": result.ignored,
+        "partitions": list(result.partitions),
+    }
+
+
+_HOW = {"missing": "is missing", "added": "is not of the plan"}
+
+
+def _drifted(it: Difference) -> str:
+    """Returns a difference in a line."""
+    if it.property is None:
+        return f"{it.kind} {it.name} {_HOW[it.change]}"
+    return f"{it.kind} {it.name}: {it.property}"
+
+
+def drift_text(result: Drift) -> Iterator[str]:
+    """Yields the lines of ``drift``."""
+    for it in result.differences:
+        yield _drifted(it)
+        if it.property is None:
+            continue
+        expected, found = (it.expected or "").splitlines(), (it.found or "").splitlines()
+        if len(expected) < 2 and len(found) < 2:
+            yield f"    expected: {it.expected if it.expected is not None else 'none'}"
+            yield f"    found:    {it.found if it.found is not None else 'none'}"
+            continue
+        lines = unified_diff(expected, found, "expected", "found", n=1, lineterm="")
+        yield from (f"    {line}" for line in lines)
+
+
+def drift_annotation(it: Difference) -> str:
+    """Returns a difference as a workflow command of GitHub Actions."""
+    text = _drifted(it)
+    if it.property is not None:
+        text += f": expected {it.expected or 'none'}; found {it.found or 'none'}"
+    for char, escape in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
+        text = text.replace(char, escape)
+    return f"::error title=Drift::{text}"

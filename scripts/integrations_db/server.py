@@ -195,7 +195,7 @@ def _run(command: Sequence[str | Path], owner: Owner | None) -> subprocess.Compl
         raise Failure(f"{command[0]} cannot be run: {error.strerror}") from None
 
 
-def _give(path: Path, owner: Owner | None) -> None:
+def give(path: Path, owner: Owner | None) -> None:
     """Makes the server's user the owner of a path, where that is not this user."""
     if owner:
         os.chown(path, owner.uid, owner.gid)
@@ -232,7 +232,7 @@ def init_cluster(
     with tempfile.TemporaryDirectory(prefix=_WORK, dir=data.parent) as work:
         # initdb works aside, so that an interrupted start does not leave half a cluster.
         folder = Path(work)
-        _give(folder, owner)
+        give(folder, owner)
         fresh = folder / "data"
         command: list[str | Path] = [bin_dir / "initdb", "--pgdata", fresh]
         command += ["--username", SUPERUSER, "--encoding=UTF8", "--locale=C"]
@@ -246,7 +246,7 @@ def init_cluster(
             secret = folder / "password"
             secret.touch(mode=0o600)
             secret.write_text(password + "\n", encoding="utf-8")
-            _give(secret, owner)
+            give(secret, owner)
             command += ["--auth=scram-sha-256", "--pwfile", secret]
         done = _run(command, owner)
         if done.returncode:
@@ -333,7 +333,7 @@ def start_cluster(
         (data / "postmaster.pid").unlink(missing_ok=True)
     if not log.exists():
         log.touch(mode=0o600)
-        _give(log, owner)
+        give(log, owner)
     begins = log.stat().st_size
     command: list[str | Path] = [
         bin_dir / "pg_ctl",

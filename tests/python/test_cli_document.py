@@ -107,6 +107,9 @@ def test_keys_of_json(empty_database: str, tmp_path: Path) -> None:
         "check": run_json(folder, "check", dsn),
         "log": run_json(folder, "log", dsn),
     }
+    with psycopg.connect(dsn) as conn:
+        conn.execute("create table strange ()")
+    answers["drift"] = json.loads(run(folder, "drift", "--json", dsn).stdout)
     failed = run(folder, "verify", "--json", dsn)
     answers["verify"] = json.loads(failed.stdout)
     assert run(folder, "deploy", dsn).returncode == 1
@@ -129,3 +132,4 @@ def test_keys_of_json(empty_database: str, tmp_path: Path) -> None:
     assert answers["status"]["unfinished"]
     assert answers["verify"]["findings"]
     assert answers["check"]["findings"]
+    assert answers["drift"]["differences"]

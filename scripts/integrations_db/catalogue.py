@@ -1,0 +1,213 @@
+"""What a database is made of, and how two databases differ in that.
+
+``catalogue.sql`` reads every kind of object with its properties. A partition that only one of the
+two has is no difference: partitions come and go while a service runs. It is compared with another
+partition of the same table instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from integrations_db.registry import Connection
+
+__all__ = ["Catalogue", "Comparison", "Difference", "Object", "compare", "read"]
+
+_SQL = Path(__file__).with_name("catalogue.sql")
+
+Key = tuple[str, str]  # kind and name
+
+
+@dataclass(slots=True)
+class Object:
+    """An object of a database.
+
+    Attributes:
+        kind: in PostgreSQL's words: table, column, policy, ...
+        name: with its schema; for a part of a relation with that relation.
+        part_of: the relation (or domain) that it goes with, if any.
+        properties: what is known of it, in words; what it does not have is missing.
+    """
+
+    kind: str
+    name: str
+    part_of: str | None
+    properties: dict[str, str] = field(default_factory=dict)
+
+
+Catalogue = dict[Key, Object]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What differs between a database and what it should be.
+
+    Attributes:
+        kind: of the object.
+        name: of the object.
+        change: ``missing`` and ``added``: the whole object; ``changed``: one property of it.
+        property: which one.
+        expected: its value where the object is as it should be; None: it should have none.
+        found: its value in the database.
+    """
+
+    kind: str
+    name: str
+    change: Literal["missing", "added", "changed"]
+    property: str | None = None
+    expected: str | None = None
+    found: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a comparison found.
+
+    Attributes:
+        differences: by kind and name.
+        partitions: those that only one of the two has, which is no difference.
+    """
+
+    differences: tuple[Difference, ...]
+    partitions: tuple[str, ...]
+
+
+def read(conn: Connection, ignored: Sequence[str], other: int) -> Catalogue:
+    """Reads the catalogue of a connection's database.
+
+    Args:
+        conn: the connection; its search path is ours (``database.connect``).
+        ignored: schemas to leave out.
+        other: version number of the server of the catalogue to compare with: what only one of the
+            two knows, or words in its own way, is left out.
+
+    Raises:
+        psycopg.Error: it cannot be read.
+    """
+    found: Catalogue = {}
+    own = conn.info.server_version
+    values = {
+        "ignored": list(ignored),
+        "alike": own // 10000 == other // 10000,
+        "maintain": min(own, other) >= 170000,
+        "not_null": min(own, other) >= 180000,
+    }
+    for kind, name, part_of, of_it, value in conn.execute(_SQL.read_bytes(), values):
+        it = found.setdefault((kind, name), Object(kind, name, part_of))
+        if of_it is not None and value is not None:
+            it.properties[of_it] = value
+    return found
+
+
+def compare(expected: Catalogue, found: Catalogue) -> Comparison:
+    """Compares a database with what it should be.
+
+    Args:
+        expected: what it should be.
+        found: what it is.
+    """
+    differences: list[Difference] = []
+    here, there = _partitions(found), _partitions(expected)
+    only_one = {
+        name
+        for name, parent in (here | there).items()
+        if (name in here) != (name in there)
+        # Not one of a table that itself is too much, or missing; nor the default partition.
+        and parent in _relations(expected)
+        and parent in _relations(found)
+        and not (name in there and _is_default(expected, name))
+    }
+    for name in sorted(only_one & here.keys()):
+        differences += _beside_its_siblings(found, expected, name, here[name])
+    for key in sorted(expected.keys() | found.keys()):
+        should, is_ = expected.get(key), found.get(key)
+        one = should or is_
+        assert one is not None  # noqa: S101  # it is a key of one of the two
+        if one.name in only_one or one.part_of in only_one:
+            continue
+        if should is None or is_ is None:
+            whole = one.part_of is None or (
+                one.part_of in _relations(expected) and one.part_of in _relations(found)
+            )
+            # Roles beyond those of the plan show in what they may do.
+            if whole and not (one.kind == "role" and should is None):
+                differences.append(
+                    Difference(one.kind, one.name, "missing" if is_ is None else "added")
+                )
+        else:
+            differences += _changes(one.kind, one.name, should.properties, is_.properties)
+    return Comparison(
+        tuple(sorted(differences, key=lambda it: (it.kind, it.name, it.property or ""))),
+        tuple(sorted(only_one)),
+    )
+
+
+def _changes(
+    kind: str, name: str, expected: Mapping[str, str], found: Mapping[str, str]
+) -> Iterator[Difference]:
+    for of_it in sorted(expected.keys() | found.keys()):
+        if expected.get(of_it) != found.get(of_it):
+            yield Difference(kind, name, "changed", of_it, expected.get(of_it), found.get(of_it))
+
+
+def _relations(catalogue: Catalogue) -> set[str]:
+    """Returns the names of what has parts: relations and domains."""
+    return {it.name for it in catalogue.values() if it.part_of is None}
+
+
+def _partitions(catalogue: Catalogue) -> dict[str, str]:
+    """Returns the partitions and what they are partitions of."""
+    return {
+        it.name: it.properties["partition of"]
+        for it in catalogue.values()
+        if "partition of" in it.properties
+    }
+
+
+def _is_default(catalogue: Catalogue, name: str) -> bool:
+    return any(
+        it.properties.get("partition bound") == "DEFAULT"
+        for it in catalogue.values()
+        if it.name == name and it.part_of is None
+    )
+
+
+def _beside_its_siblings(
+    found: Catalogue, expected: Catalogue, name: str, parent: str
+) -> Iterator[Difference]:
+    """Yields in what a partition differs from another one that is as it should be."""
+    siblings = [sibling for sibling, of_it in _partitions(expected).items() if of_it == parent]
+    if not siblings:
+        return
+    model = min(siblings, key=lambda sibling: (_is_default(expected, sibling), sibling))
+    # What is said of the default partition is not true of others.
+    unlike = _is_default(expected, model) and not _is_default(found, name)
+    left_out = {"partition bound", "comment"} if unlike else {"partition bound"}
+    should, is_ = _anonymous(expected, model, left_out), _anonymous(found, name, left_out)
+    for kind, anonymous in sorted(should.keys() | is_.keys()):
+        shown = anonymous.replace("*", name.rpartition(".")[2])
+        if (kind, anonymous) not in is_:
+            yield Difference(kind, shown, "missing")
+        elif (kind, anonymous) not in should:
+            yield Difference(kind, shown, "added")
+        else:
+            yield from _changes(kind, shown, should[kind, anonymous], is_[kind, anonymous])
+
+
+def _anonymous(
+    catalogue: Catalogue, partition: str, left_out: Collection[str]
+) -> dict[Key, dict[str, str]]:
+    """Returns a partition and its parts, with ``*`` in the place of its name."""
+    bare = partition.rpartition(".")[2]
+    return {
+        (it.kind, it.name.replace(bare, "*")): {
+            of_it: value.replace(bare, "*")
+            for of_it, value in it.properties.items()
+            if of_it not in left_out
+        }
+        for it in catalogue.values()
+        if (it.name == partition and it.part_of is None) or it.part_of == partition
+    }

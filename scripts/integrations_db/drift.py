@@ -1,0 +1,311 @@
+"""Compares a database with what its plan builds.
+
+The deployed part of the plan is built in an empty database, the catalogues of both are read
+(``catalogue``), and the scratch is thrown away. On the server of the database itself all of that
+happens in one transaction that is rolled back, so that nothing of it reaches what databases share,
+such as roles. What no transaction can hold is built on a server of its own.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from integrations_db import catalogue, marker, state
+from integrations_db.catalogue import Catalogue, Difference
+from integrations_db.config import Committer, Target
+from integrations_db.database import connect
+from integrations_db.deploy import deploy
+from integrations_db.errors import Failure
+from integrations_db.project import Project
+from integrations_db.registry import Connection
+from integrations_db.transaction import Listener, atomic, reported
+
+__all__ = ["Drift", "Scratch", "drift"]
+
+Scratch = Literal["auto", "here", "own"]
+
+_NOBODY = Committer("drift", "drift@localhost")  # recorded in the scratch, which nobody sees
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What was compared, and what differs.
+
+    Attributes:
+        deployed: how many changes the database has.
+        pending: how many more the plan has.
+        edited: deployed changes whose deploy script was edited since; what it says now was built.
+        built_on: where the scratch was.
+        differences: what differs, but for what was to be ignored.
+        ignored: how many differences were.
+        partitions: partitions that only one of the two has, which is no difference.
+    """
+
+    deployed: int
+    pending: int
+    edited: tuple[str, ...]
+    built_on: str
+    differences: tuple[Difference, ...]
+    ignored: int
+    partitions: tuple[str, ...]
+
+
+class _Quiet:
+    """Hears the building of the scratch; what is said there is of no interest here."""
+
+    def started(self, action: str, count: int) -> None:
+        pass
+
+    def change(self, action: str, title: str) -> None:
+        pass
+
+    def done(self, title: str, seconds: float, remark: str = "ok") -> None:
+        pass
+
+    def failed(self, title: str) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        pass
+
+
+def drift(
+    conn: Connection,
+    project: Project,
+    target: Target,
+    listener: Listener,
+    *,
+    scratch: Scratch = "auto",
+    template: str = "template0",
+    ignore: tuple[str, ...] = (),
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Drift:
+    """Compares a database with what its plan builds.
+
+    Args:
+        conn: an autocommit connection to it.
+        project: whose plan.
+        target: where the connection leads.
+        listener: hears what is done.
+        scratch: where to build: ``here``, on the server of the database; on an ``own`` server, the
+            embedded one; ``auto``: here, if the role may and one transaction can hold it.
+        template: what the database is made from that is built ``here``.
+        ignore: patterns (``*``, ``?``) of differences to leave out, as ``KIND NAME``.
+        variables: of psql, for the scripts.
+
+    Raises:
+        Changed: the database does not follow the plan.
+        Failure: nothing is deployed, or the plan could not be built.
+    """
+    with reported(conn):
+        deployed = state.read(conn, project)
+        count = state.follow(project, deployed)
+        if not count:
+            raise Failure("no change is deployed here, so there is nothing to compare.")
+        edited = state.edited(project, deployed)
+        last = project.plan.changes[count - 1].id
+        build = _Build(project, last, variables)
+        expected, other, built_on = _expected(conn, target, listener, build, scratch, template)
+        with atomic(conn, keep=False, begin="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"):
+            found = catalogue.read(conn, build.unseen, other)
+    compared = catalogue.compare(expected, found)
+    kept = tuple(it for it in compared.differences if not _ignored(it, ignore))
+    return Drift(
+        count,
+        len(project.plan.changes) - count,
+        edited,
+        built_on,
+        kept,
+        len(compared.differences) - len(kept),
+        compared.partitions,
+    )
+
+
+def _ignored(it: Difference, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(f"{it.kind} {it.name}", pattern) for pattern in patterns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """What is to be built in a scratch.
+
+    Attributes:
+        project: whose plan.
+        last: ID of the last change.
+        variables: of psql, for the scripts.
+    """
+
+    project: Project
+    last: str
+    variables: Mapping[str, str]
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """The schemas of the deployer itself."""
+        return (self.project.registry, marker.SCHEMA)
+
+    def run(self, own: Connection, target: Target, other: int, keep: bool) -> Catalogue | None:
+        """Builds it in an empty database and reads its catalogue; None: no transaction can hold it.
+
+        Args:
+            own: a connection to the database.
+            target: where it leads.
+            other: see ``catalogue.read``.
+            keep: whether it may be committed; else it is rolled back.
+
+        Raises:
+            Failure: it cannot be built.
+        """
+        read: list[Catalogue] = []
+
+        def look(conn: Connection) -> None:
+            read.append(catalogue.read(conn, self.unseen, other))
+
+        try:
+            done = deploy(
+                own,
+                self.project,
+                target,
+                _NOBODY,
+                _Quiet(),
+                to=self.last,
+                variables=self.variables,
+                verify=False,
+                dry_run=not keep,
+                inspect=look,
+            )
+        except Failure as failure:
+            raise Failure(
+                f"what the plan says could not be built in an empty database:\n{failure}\n"
+                "(That was the scratch of this comparison; the database itself was not touched.)"
+            ) from None
+        if not done.executed:
+            return None
+        if keep:
+            look(own)
+        return read[0]
+
+
+def _expected(
+    conn: Connection,
+    target: Target,
+    listener: Listener,
+    build: _Build,
+    scratch: Scratch,
+    template: str,
+) -> tuple[Catalogue, int, str]:
+    """Returns what the plan builds, the version number of the server, and where that is."""
+    version = conn.info.server_version
+    why = "as was asked"
+    if scratch != "own":
+        why = "its role may not create databases here"
+        if scratch == "here" or _may_create(conn):
+            with (
+                _database(conn, target, template) as there,
+                closing(connect(there, listener.say)) as own,
+            ):
+                built = build.run(own, there, version, keep=scratch == "here")
+            if built is not None:
+                return built, version, "this server"
+            why = "no transaction can hold it, and what it commits would reach all databases here"
+    listener.say(f"building on a server of its own, because {why}")
+    with _server() as there, closing(connect(there, listener.say)) as own:
+        built = build.run(own, there, version, keep=True)
+        assert built is not None  # noqa: S101  # it was committed
+        other = own.info.server_version
+    if other // 10000 != version // 10000:
+        listener.say(
+            f"built on PostgreSQL {other // 10000}, and this is {version // 10000}: what only one "
+            "of them knows is not compared, nor what views and rules say, which they word otherwise"
+        )
+    return built, other, f"an own server, PostgreSQL {other // 10000}"
+
+
+def _may_create(conn: Connection) -> bool:
+    row = conn.execute(
+        "select rolcreatedb or rolsuper from pg_catalog.pg_roles where rolname = current_user"
+    ).fetchone()
+    return row == (True,)
+
+
+@contextmanager
+def _database(conn: Connection, target: Target, template: str) -> Iterator[Target]:
+    """Makes a database beside that of a connection, with the same encoding and locale.
+
+    Raises:
+        Failure: it cannot be made.
+    """
+    row = conn.execute(
+        "select pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype,"
+        "   pg_catalog.to_jsonb(d) ->> 'datlocprovider',"
+        "   coalesce(pg_catalog.to_jsonb(d) ->> 'datlocale',"
+        "     pg_catalog.to_jsonb(d) ->> 'daticulocale')"
+        " from pg_catalog.pg_database as d where datname = current_database()"
+    ).fetchone()
+    assert row is not None  # noqa: S101  # of the database that we are in
+    encoding, collate, ctype, provider, locale = row
+    scratch = f"{conn.info.dbname[:40]}_drift_{secrets.token_hex(6)}"
+    name = sql.Identifier(scratch)
+    made = sql.SQL("create database {} template {} encoding {} lc_collate {} lc_ctype {}").format(
+        name, sql.Identifier(template), encoding, collate, ctype
+    )
+    if provider == "i":
+        made += sql.SQL(" locale_provider icu icu_locale {}").format(locale)
+    elif provider == "b":
+        made += sql.SQL(" locale_provider builtin builtin_locale {}").format(locale)
+    try:
+        conn.execute(made)
+    except psycopg.Error as error:
+        raise Failure(
+            f"no scratch database could be made: {error.diag.message_primary}. Nothing was "
+            "touched; with --scratch own it is built on a server of its own."
+        ) from None
+    try:
+        yield Target(make_conninfo(target.dsn, dbname=scratch), target.embedded)
+    finally:
+        try:
+            conn.execute(sql.SQL("drop database if exists {} with (force)").format(name))
+        except psycopg.Error as error:
+            error.add_note(f"The scratch database {scratch} is left behind: drop it.")
+            raise
+
+
+@contextmanager
+def _server() -> Iterator[Target]:
+    """Starts a server for the scratch alone, which is thrown away."""
+    from integrations_db import server  # what only this needs is big
+
+    programs, owner = server.installation(), server.unprivileged()
+    # Short, for the socket's sake: $TMPDIR is too long on macOS.
+    with tempfile.TemporaryDirectory(prefix="idb-", dir="/tmp", ignore_cleanup_errors=True) as made:
+        base = Path(made)
+        server.give(base, owner)
+        data = base / "data"
+        server.init_cluster(data, programs, owner=owner, password=None, durable=False)
+        server.start_cluster(
+            data,
+            programs,
+            log=base / "log",
+            owner=owner,
+            durable=False,
+            settings={"unix_socket_directories": str(base)},
+        )
+        try:
+            yield Target(
+                make_conninfo(host=str(base), user=server.SUPERUSER, dbname="postgres"),
+                embedded=True,
+            )
+        finally:
+            server.stop_cluster(data, programs, owner=owner, mode="immediate")
