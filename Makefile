@@ -16,6 +16,8 @@ unexport TARGET TO
 export TARGET_AS_TYPED TO_AS_TYPED
 RUN := if [ -n "$$TARGET_AS_TYPED" ]; then SQITCH_TARGET="$$TARGET_AS_TYPED"; export SQITCH_TARGET; fi; \
        unset TARGET_AS_TYPED; $(BIN)/integrations-db
+# Few tests at a time for each worker, so that the long ones, which come first, are shared out.
+PYTEST := $(BIN)/python -m pytest -n auto --maxschedchunk=4
 
 .PHONY: help
 help: ## this list
@@ -61,10 +63,10 @@ test: .venv/$(HERE)-test ## run the tests [SERVER=docker|local|embedded|all] [AR
 	  all) servers='docker local embedded' ;; \
 	  *) echo 'make test: SERVER is docker, local, embedded or all' >&2; exit 2 ;; \
 	esac; \
-	failed=; \
+	failed=; set --; \
 	for server in $$servers; do \
-	  TEST_SERVER="$${server#default}" $(BIN)/python -m pytest -n auto $(ARGS) \
-	    || failed="$$failed $$server"; \
+	  TEST_SERVER="$${server#default}" $(PYTEST) "$$@" $(ARGS) || failed="$$failed $$server"; \
+	  set -- -m 'not static'; \
 	done; \
 	[ -z "$$failed" ] || { echo "make test: failed on:$$failed" >&2; exit 1; }
 
@@ -75,7 +77,7 @@ lint: .venv/$(HERE)-all ## check Python, SQL and the tree of scripts
 	$(BIN)/python -m mypy
 	find deploy -name '*.sql' -print | sort | xargs $(BIN)/squawk
 	$(BIN)/integrations-db check --strict
-	$(BIN)/python -m pytest -m static -q -n auto
+	$(PYTEST) -m static -q
 
 .PHONY: bench
 bench: .venv/$(HERE)-core ## time deployments and credentials, next to other ways

@@ -1,4 +1,5 @@
 -- Deploy integrations:functions/add_tenant_key to pg
+-- requires: functions/check_name
 -- requires: functions/store_tenant_key
 -- requires: functions/data_key_check_value
 -- requires: functions/require_tenant
@@ -31,11 +32,7 @@ declare
   v_id constant uuid := pg_catalog.gen_random_uuid();
   v_check_value bytea;
 begin
-  if add_tenant_key.kek_id is null or add_tenant_key.kek_id !~ '[^[:space:]]'
-     or pg_catalog.char_length(add_tenant_key.kek_id) > 200
-  then
-    raise exception 'kek_id must have 1 to 200 characters, not all blank' using errcode = '22023';
-  end if;
+  perform integrations_private.check_name(add_tenant_key.kek_id, 'kek_id');
   if add_tenant_key.data_key is null or pg_catalog.octet_length(add_tenant_key.data_key) <> 32 then
     raise exception 'data_key must be 32 bytes' using errcode = '22023';
   end if;

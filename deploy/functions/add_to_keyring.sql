@@ -20,21 +20,21 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $function$
 declare
-  v_entry constant text := '|' || add_to_keyring.key_id::text || '=';
   v_at integer;
 begin
   if pg_catalog.left(keyring, 36) is distinct from add_to_keyring.tenant_id::text then
-    keyring := add_to_keyring.tenant_id::text;
+    keyring := add_to_keyring.tenant_id;
+  else
+    -- The same key again takes the place of its former entry, or of what a caller put there.
+    loop
+      v_at := pg_catalog.strpos(keyring, pg_catalog.format('|%s=', add_to_keyring.key_id));
+      exit when v_at = 0;
+      keyring := overlay(keyring placing '' from v_at for 102);
+    end loop;
   end if;
 
-  -- The same key again takes the place of its former entry, or of what a caller put there.
-  loop
-    v_at := pg_catalog.strpos(keyring, v_entry);
-    exit when v_at = 0;
-    keyring := overlay(keyring placing '' from v_at for 102);
-  end loop;
-
-  return keyring || v_entry || pg_catalog.encode(data_key, 'hex');
+  return pg_catalog.format(
+    '%s|%s=%s', keyring, add_to_keyring.key_id, pg_catalog.encode(data_key, 'hex'));
 end;
 $function$;
 

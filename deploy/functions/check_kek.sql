@@ -1,4 +1,5 @@
 -- Deploy integrations:functions/check_kek to pg
+-- requires: functions/check_name
 -- requires: functions/kek_check_value
 -- requires: tables/key_encryption_keys
 
@@ -16,12 +17,7 @@ as $function$
 declare
   v_stored bytea;
 begin
-  if check_kek.kek_id is null or check_kek.kek_id !~ '[^[:space:]]'
-     or pg_catalog.char_length(check_kek.kek_id) > 200
-  then
-    raise exception 'kek_id must have 1 to 200 characters, not all blank' using errcode = '22023';
-  end if;
-
+  perform integrations_private.check_name(check_kek.kek_id, 'kek_id');
   if kek is null or pg_catalog.octet_length(kek) <> 32 then
     raise exception 'kek must be 32 bytes' using errcode = '22023';
   end if;

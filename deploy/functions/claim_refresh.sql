@@ -1,6 +1,7 @@
 -- Deploy integrations:functions/claim_refresh to pg
 -- requires: tables/refresh_leases
 -- requires: policies/refresh_leases
+-- requires: functions/check_name
 -- requires: functions/lock_instance
 -- requires: functions/require_usable
 -- requires: functions/write_audit
@@ -14,7 +15,8 @@ set local statement_timeout = '60s';
 do $load$ begin end $load$;
 
 -- now() is as old as the transaction: a lease begins by the clock, read once the instance is
--- locked. A live lease stops its own holder, too: threads may share a name.
+-- locked. A live lease stops its own holder, too: threads may share a name. The ttl counts in
+-- seconds: in a comparison a month has 30 days, in a sum it may have 31, and many add up.
 create function integrations.claim_refresh(
   instance_id uuid,
   holder text,
@@ -33,20 +35,13 @@ set debug_print_rewritten = off
 as $function$
 declare
   v_lease constant uuid := pg_catalog.gen_random_uuid();
+  v_seconds constant numeric := extract(epoch from claim_refresh.ttl);
   v_now timestamptz;
   v_instance integrations.integration_instances;
   v_former integrations_private.refresh_leases;
 begin
-  if claim_refresh.holder is null
-     or claim_refresh.holder !~ '[^[:space:]]'
-     or pg_catalog.char_length(claim_refresh.holder) > 200
-  then
-    raise exception 'holder must be 1 to 200 characters, not all blank' using errcode = '22023';
-  end if;
-  if claim_refresh.ttl is null
-     or claim_refresh.ttl <= interval '0'
-     or claim_refresh.ttl > interval '1 hour'
-  then
+  perform integrations_private.check_name(claim_refresh.holder, 'holder');
+  if v_seconds is null or v_seconds <= 0 or v_seconds > 3600 then
     raise exception 'ttl must be more than nothing and at most one hour' using errcode = '22023';
   end if;
 
@@ -85,7 +80,7 @@ begin
     (tenant_id, instance_id, lease, holder, credentials_version, claimed_at, leased_until)
   values
     (v_instance.tenant_id, v_instance.id, v_lease, claim_refresh.holder,
-     v_instance.credentials_version, v_now, v_now + claim_refresh.ttl)
+     v_instance.credentials_version, v_now, v_now + pg_catalog.make_interval(secs => v_seconds))
   on conflict on constraint refresh_leases_pkey do update
      set lease = excluded.lease,
          holder = excluded.holder,

@@ -22,8 +22,7 @@ stable
 parallel safe
 return integrations_private.hmac(
   pg_catalog.convert_to(
-    purpose || '|v1|' || tenant_id::text || '|' || instance_id::text || '|' || key_id::text
-      || '|' || version::text,
+    pg_catalog.format('%s|v1|%s|%s|%s|%s', purpose, tenant_id, instance_id, key_id, version),
     'UTF8'),
   data_key);
 

@@ -47,7 +47,7 @@ begin
       from integrations_private.examine_objects() as e;
   return query
     select e.check_name, e.status, e.detail
-      from integrations_private.examine_data() as e;
+      from integrations_private.examine_data(interval '1 hour') as e;
 end;
 $function$;
 

@@ -46,10 +46,10 @@ begin
     v_found := (
       select pg_catalog.string_agg('line ' || h.line_number, ', ' order by h.line_number)
         from pg_catalog.pg_hba_file_rules as h
-       where h.type in ('host', 'hostnossl', 'hostgssenc', 'hostnogssenc')
-         and h.type <> 'hostgssenc'
+       where h.type in ('host', 'hostnossl', 'hostnogssenc')
          and h.auth_method <> 'reject'
-         and h.address not in ('127.0.0.1', '::1', 'localhost', 'samehost'));
+         and h.database <> array['replication']
+         and h.address !~ '^(127[.].*|::1|localhost|samehost)$');
   end if;
 
   return query

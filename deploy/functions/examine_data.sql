@@ -13,8 +13,9 @@ set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
 -- Counts and names of keys, never a tenant's data. The mark of quarantine is not for this role's
--- eyes: it sees that an instance is in error under a former key.
-create function integrations_private.examine_data()
+-- eyes: it sees that an instance is in error under a former key. What counts as forgotten comes as
+-- an argument, so that a test can say it.
+create function integrations_private.examine_data(forgotten interval)
 returns table (
   check_name text,
   status text,
@@ -56,6 +57,8 @@ begin
          (select pg_catalog.string_agg(e.kek_id, ', ' order by e.kek_id)
             from integrations_private.key_encryption_keys as e
            where e.created_at < pg_catalog.now() - interval '1 year'
+             -- One in a key management service is turned there, under its name.
+             and e.check_value is not null
              and exists (select from integrations_private.tenant_keys as k
                           where k.kek_id = e.kek_id and k.wrapped is not null)),
          'Key-encryption keys are older than a year, and still wrap data keys. Use a new one:'
@@ -93,6 +96,18 @@ begin
          'The default partition of the audit log has entries. maintain_audit gives it bounds; it'
          ' says kept where it cannot.',
          'The default partition of the audit log is empty.'),
+        ('prepared_transactions', 'warn',
+         (select pg_catalog.count(*) || ', the oldest of '
+                 || pg_catalog.to_char(
+                      pg_catalog.min(p.prepared) at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')
+            from pg_catalog.pg_prepared_xacts as p
+           where p.database = pg_catalog.current_database()
+             and p.prepared <= pg_catalog.clock_timestamp() - examine_data.forgotten
+          having pg_catalog.count(*) > 0),
+         'Prepared transactions that nobody has ended: they keep instances locked against refresh'
+         ' and rotation, and maintain_audit from its work, over a restart, too. See'
+         ' pg_prepared_xacts; COMMIT PREPARED or ROLLBACK PREPARED.',
+         'No prepared transaction was forgotten.'),
         -- In a transaction of one statement set_tenant has not been called before.
         ('tenant_setting', 'fail',
          (select pg_catalog.string_agg(o.place, ', ' order by o.place)
@@ -121,14 +136,14 @@ begin
 end;
 $function$;
 
-alter function integrations_private.examine_data() owner to integrations_owner;
+alter function integrations_private.examine_data(interval) owner to integrations_owner;
 
-comment on function integrations_private.examine_data() is
-$$Tells which keys, instances and audit entries want care, and whether tenants outlive transactions.
-Called through doctor.$$;
+comment on function integrations_private.examine_data(interval) is
+$$Tells which keys, instances and audit entries want care, and whether tenants outlive transactions,
+or prepared transactions their purpose. Called through doctor.$$;
 
-revoke all on function integrations_private.examine_data() from public;
-grant execute on function integrations_private.examine_data()
+revoke all on function integrations_private.examine_data(interval) from public;
+grant execute on function integrations_private.examine_data(interval)
 to integrations_keymaster;
 
 commit;

@@ -10,7 +10,7 @@ set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
 -- The package's own objects, as somebody may have left them: verify says more, this says it to who
--- cannot run it.
+-- cannot run it. It compares names as text: the session's way to quote them must not matter.
 create function integrations_private.examine_objects()
 returns table (
   check_name text,
@@ -20,6 +20,7 @@ returns table (
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
 as $function$
 begin
   return query
@@ -80,6 +81,85 @@ begin
          'Tenants are not kept apart there. Enable and force row-level security on tables; views'
          ' must be security_invoker.',
          'Row-level security is enabled and forced on every table with a tenant.'),
+        -- Any other may let rows out; what auditor and keymaster may do is up to privileges.
+        ('policies', 'fail',
+         (select pg_catalog.string_agg(
+                   p.polrelid::regclass || '.' || p.polname, ', ' order by p.polname)
+            from pg_catalog.pg_policy as p
+                 join relation as r on r.oid = p.polrelid
+           where not coalesce(
+                   p.polname = 'auditor_select'
+                   and p.polroles = array['integrations_auditor'::regrole::oid]
+                   or p.polname in ('keymaster_select', 'keymaster_all')
+                   and p.polroles = array['integrations_keymaster'::regrole::oid]
+                   or p.polname = 'tenant_all'
+                   and p.polroles <@ array[
+                         'integrations_owner'::regrole::oid, 'integrations_tenant'::regrole::oid,
+                         'svc_integration'::regrole::oid]
+                   and pg_catalog.pg_get_expr(p.polqual, p.polrelid)
+                       = '(tenant_id = integrations.current_tenant())'
+                   and pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)
+                       = '(tenant_id = integrations.current_tenant())',
+                   false)),
+         'Policies were added or changed: permissive ones add up, so that one is enough to show a'
+         ' tenant the rows of others. DROP POLICY, or deploy it again.',
+         'Every policy is as it was deployed.'),
+        ('table_privileges', 'fail',
+         (select pg_catalog.string_agg(distinct
+                   p.relation || ' to '
+                   || case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end,
+                   ', ')
+            from (
+              select r.oid::regclass::text as relation, r.relacl as acl, r.relowner,
+                     r.relnamespace
+                from relation as r
+              union all
+              select r.oid::regclass::text, t.attacl, r.relowner, r.relnamespace
+                from relation as r
+                     join pg_catalog.pg_attribute as t on t.attrelid = r.oid
+            ) as p
+            cross join lateral pg_catalog.aclexplode(p.acl) as a
+           where a.grantee not in (p.relowner, 'integrations_keymaster'::regrole)
+             and (a.privilege_type in (
+                    'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER')
+                  or (a.grantee in (
+                        0::oid, 'svc_integration'::regrole, 'integrations_tenant'::regrole,
+                        'integrations_admin'::regrole, 'integrations_auditor'::regrole)
+                      and p.relnamespace = pg_catalog.to_regnamespace('integrations_private')
+                      and (a.grantee, p.relation) is distinct from (
+                            'integrations_auditor'::regrole::oid,
+                            'integrations_private.audit_log')))),
+         'Rows change through functions only, which check and audit, and keys and leases are read'
+         ' by them alone. REVOKE these privileges.',
+         'Nobody writes a table, or reads an internal one, but through functions.'),
+        ('foreign_code', 'warn',
+         (select pg_catalog.string_agg(f.name, ', ' order by f.name)
+            from (
+              select t.tgrelid::regclass || '.' || t.tgname
+                from pg_catalog.pg_trigger as t
+                     join relation as r on r.oid = t.tgrelid
+               where not t.tgisinternal
+                 and not exists (select from function as f where f.oid = t.tgfoid)
+              union all
+              select r.oid::regclass || '.' || w.rulename
+                from pg_catalog.pg_rewrite as w
+                     join relation as r on r.oid = w.ev_class
+               where r.relkind in ('r', 'p')
+            ) as f (name)),
+         'Triggers or rules of others act on the package''s tables: they can copy rows, or keep'
+         ' audit entries from being written. Drop those that nobody needs.',
+         'No trigger or rule of others acts on a table.'),
+        ('statistics', 'warn',
+         (select pg_catalog.string_agg(
+                   t.attrelid::regclass || '.' || t.attname, ', ' order by t.attname)
+            from pg_catalog.pg_attribute as t
+                 join relation as r on r.oid = t.attrelid and r.relkind = 'r'
+           where t.attname in ('credentials', 'wrapped', 'check_value')
+             and r.relname in ('integration_instances', 'tenant_keys')
+             and t.attstattarget is distinct from 0),
+         'ANALYZE copies ciphertext into pg_statistic, where it outlasts revocation and destroyed'
+         ' keys. ALTER TABLE ... ALTER COLUMN ... SET STATISTICS 0, then ANALYZE.',
+         'ANALYZE keeps no ciphertext.'),
         ('append_only', 'fail',
          (select pg_catalog.string_agg(i.relid::regclass::text, ', ' order by i.relid::text)
             from pg_catalog.pg_partition_tree('integrations_private.audit_log') as i

@@ -47,6 +47,18 @@ begin
         from member as o
              join grants as g on g.roleid = o.member
     ),
+    -- Who may give a role away makes himself a member of it; so does who can become him.
+    admin as (
+      select m.member
+        from pg_catalog.pg_auth_members as m
+       where m.admin_option
+         and (m.roleid in (select p.oid from package as p)
+              or m.roleid in (select o.member from member as o))
+      union
+      select g.member
+        from admin as a
+             join grants as g on g.roleid = a.member
+    ),
     person as (
       select r.oid, r.rolname, r.rolsuper, r.rolbypassrls, r.rolcreaterole,
              pg_catalog.array_agg(p.rolname::text order by p.rolname)
@@ -102,15 +114,27 @@ begin
          ' service and the owner included. Take it away when it is not needed.',
          'Nobody can become a member of the package''s roles by CREATEROLE alone.'),
         ('role_admins', 'warn',
-         (select pg_catalog.string_agg(distinct p.rolname::text, ', ')
-            from pg_catalog.pg_auth_members as m
-                 join package as k on k.oid = m.roleid
-                 join person as p on p.oid = m.member
-           where m.admin_option
+         (select pg_catalog.string_agg(p.rolname, ', ' order by p.rolname)
+            from person as p
+           where p.oid in (select a.member from admin as a)
              and not p.rolsuper),
-         'These logins can make anybody a member of the package''s roles, themselves too. The one'
-         ' that deployed can, where it made the roles; revoke ADMIN OPTION from others.',
+         'These logins can make anybody a member of the package''s roles, or of members of them,'
+         ' themselves too. The one that deployed can, where it made the roles; revoke ADMIN OPTION'
+         ' from others.',
          'No login may grant the package''s roles, but for superusers.'),
+        ('predefined_roles', 'warn',
+         (select pg_catalog.string_agg(p.rolname || ' in ' || r.rolname, ', '
+                                       order by p.rolname, r.rolname)
+            from person as p
+                 join pg_catalog.pg_roles as r
+                   on r.rolname in ('pg_write_all_data', 'pg_read_server_files',
+                                    'pg_write_server_files', 'pg_execute_server_program')
+           where not p.rolsuper
+             and pg_catalog.pg_has_role(p.oid, r.oid, 'member')),
+         'These logins can add definitions and overwrite check values of keys (pg_write_all_data),'
+         ' or read and write the server''s files, and so become superuser. Revoke what is not'
+         ' needed.',
+         'No login writes all data, or reaches the server''s files.'),
         ('public_temp', 'warn',
          (select d.datname::text
             from pg_catalog.pg_database as d

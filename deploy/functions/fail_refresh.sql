@@ -33,6 +33,8 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 as $function$
 declare
+  -- In a comparison a month has 30 days, in a sum it may have 31, and many add up.
+  v_seconds constant numeric := extract(epoch from fail_refresh.retry_after);
   v_now timestamptz;
   v_instance integrations.integration_instances;
   v_lease integrations_private.refresh_leases;
@@ -46,10 +48,7 @@ begin
   if fail_refresh.reason = integrations_private.quarantine_reason() then
     raise exception 'reason is reserved' using errcode = '22023';
   end if;
-  if fail_refresh.retry_after is null
-     or fail_refresh.retry_after < interval '0'
-     or fail_refresh.retry_after > interval '30 days'
-  then
+  if v_seconds is null or v_seconds < 0 or v_seconds > 30 * 86400 then
     raise exception 'retry_after must be 0 to 30 days' using errcode = '22023';
   end if;
 
@@ -69,9 +68,8 @@ begin
     v_failures := v_lease.failures + 1;
 
     if v_failures < 10 and not v_quarantined then
-      v_retry_at := v_now + least(
-        fail_refresh.retry_after * (2 ^ v_lease.failures),
-        greatest(fail_refresh.retry_after, interval '1 day'));
+      v_retry_at := v_now + pg_catalog.make_interval(
+        secs => least(v_seconds * 2 ^ v_lease.failures, greatest(v_seconds, 86400)));
     end if;
 
     -- Quarantine has a reason of its own, which keeps the row out of rotation.

@@ -21,7 +21,8 @@ do $load$ begin end $load$;
 -- What takes time is done before the strong locks: it looks through the default partition, which
 -- takes about as long as PostgreSQL will when that is given bounds, and does not begin if it takes
 -- longer than lock_timeout. The tables belong to the owner, which sees one tenant's entries; this
--- runs as the keymaster, which sees the times of all.
+-- runs as the keymaster, which sees the times of all. Its own entries come last: before, they could
+-- fill the default partition again.
 create function integrations.maintain_audit(keep interval default null)
 returns table (
   action text,
@@ -49,6 +50,7 @@ declare
   v_spans integer := 0;
   v_first timestamptz;
   v_last timestamptz;
+  v_room timestamptz;
   v_default_fits boolean;
   v_strong boolean;
   v_old regclass[];
@@ -56,8 +58,15 @@ declare
   v_table regclass;
   v_since timestamptz;
   v_until timestamptz;
+  v_events text[] := '{}';
+  v_details jsonb[] := '{}';
 begin
-  if keep < interval '1 day' or keep > interval '1000 years' then
+  -- Also as it is subtracted: in a comparison a month has 30 days.
+  v_started := pg_catalog.clock_timestamp();
+  if keep < interval '1 day'
+     or keep > interval '1000 years'
+     or v_started at time zone 'UTC' - keep > v_started at time zone 'UTC' - interval '1 day'
+  then
     raise exception 'keep must be between 1 day and 1000 years' using errcode = '22023';
   end if;
   -- An older snapshot would not show the partitions that somebody else made in the meantime.
@@ -87,6 +96,7 @@ begin
       v_spans := v_spans + 1;
       v_first := least(v_first, v_span.first);
       v_last := greatest(v_last, v_span.last);
+      v_room := v_gap.until;
     end if;
   end loop;
 
@@ -128,21 +138,16 @@ begin
     v_since := integrations_private.month_of(v_first);
     v_until := integrations_private.month_of(v_last, 1);
     -- The entries of this month, if they have been coming here until a moment ago.
-    if not exists (
-      select
-        from integrations_private.list_audit_partitions() as l
-       where l.since <= v_now
-         and l.until > v_now)
-    then
+    if v_room > v_now then
       v_until := greatest(v_until, integrations_private.month_of(v_now, 1));
     end if;
 
     v_table := integrations_private.bound_audit_default(v_since, v_until);
     action := 'bounded';
     partition := v_table::text;
-    perform integrations_private.write_audit(
-      v_nobody, null, 'audit_partition_bounded',
-      pg_catalog.jsonb_build_object('partition', partition, 'since', v_since, 'until', v_until));
+    v_events := v_events || 'audit_partition_bounded'::text;
+    v_details := v_details
+      || pg_catalog.jsonb_build_object('partition', partition, 'since', v_since, 'until', v_until);
     return next;
   elsif v_spans > 0 then
     action := 'kept';
@@ -159,10 +164,10 @@ begin
     action := 'dropped';
     partition := v_partition.partition::text;
     perform integrations_private.drop_audit_partition(v_partition.partition);
-    perform integrations_private.write_audit(
-      v_nobody, null, 'audit_partition_dropped',
-      pg_catalog.jsonb_build_object(
-        'partition', partition, 'since', v_partition.since, 'until', v_partition.until));
+    v_events := v_events || 'audit_partition_dropped'::text;
+    v_details := v_details
+      || pg_catalog.jsonb_build_object(
+           'partition', partition, 'since', v_partition.since, 'until', v_partition.until);
     return next;
   end loop;
 
@@ -185,11 +190,16 @@ begin
       v_table := integrations_private.add_audit_partition(v_since, v_until);
       action := 'created';
       partition := v_table::text;
-      perform integrations_private.write_audit(
-        v_nobody, null, 'audit_partition_created',
-        pg_catalog.jsonb_build_object('partition', partition, 'since', v_since, 'until', v_until));
+      v_events := v_events || 'audit_partition_created'::text;
+      v_details := v_details
+        || pg_catalog.jsonb_build_object(
+             'partition', partition, 'since', v_since, 'until', v_until);
       return next;
     end if;
+  end loop;
+
+  for n in 1..pg_catalog.cardinality(v_events) loop
+    perform integrations_private.write_audit(v_nobody, null, v_events[n], v_details[n]);
   end loop;
 end;
 $function$;

@@ -36,11 +36,10 @@ begin
     -- The whole envelope, as seal_credentials writes it: decode() takes more than one text for the
     -- same bytes.
     if envelope::text
-       = '{"v": 1, "ct": "'
-         || pg_catalog.translate(pg_catalog.encode(v_ciphertext, 'base64'), E'\n', '')
-         || '", "key": "' || open_credentials.key_id
-         || '", "mac": "' || pg_catalog.encode(v_mac, 'base64')
-         || '", "version": ' || open_credentials.version || '}'
+       = pg_catalog.format(
+           '{"v": 1, "ct": "%s", "key": "%s", "mac": "%s", "version": %s}',
+           pg_catalog.replace(pg_catalog.encode(v_ciphertext, 'base64'), E'\n', ''),
+           open_credentials.key_id, pg_catalog.encode(v_mac, 'base64'), open_credentials.version)
     then
       v_credentials := integrations_private.decrypt_text(
         v_ciphertext,

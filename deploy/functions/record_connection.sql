@@ -53,10 +53,12 @@ begin
      where i.tenant_id = v_instance.tenant_id
        and i.id = v_instance.id;
   elsif v_instance.status = 'error' then
+    -- Quarantine has a reason of its own, which keeps the row out of rotation.
     update integrations.integration_instances as i
        set status_reason = pg_catalog.left(record_connection.reason, 1000)
      where i.tenant_id = v_instance.tenant_id
-       and i.id = v_instance.id;
+       and i.id = v_instance.id
+       and i.status_reason is distinct from integrations_private.quarantine_reason();
   else
     perform integrations_private.move_instance(v_instance, 'error', record_connection.reason);
   end if;
@@ -67,7 +69,8 @@ alter function integrations.record_connection(uuid, boolean, text) owner to inte
 
 comment on function integrations.record_connection(uuid, boolean, text) is
 $$Records how a connection to the outside service went. A good one stamps last_connected_at and ends
-an error; a failed one moves an active instance to error, with a reason cut to 1000 characters.
+an error; a failed one moves an active instance to error, with a reason cut to 1000 characters. The
+reason of quarantine stays.
 Callable by svc_integration. Errors: 22023 null or a reserved reason, IN001 no tenant, IN104
 failure of a pending instance, IN201 not found, IN202 disabled or revoked.$$;
 

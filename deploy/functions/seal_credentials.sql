@@ -41,7 +41,7 @@ begin
     'v', 1,
     'key', key_id,
     'version', version,
-    'ct', pg_catalog.translate(pg_catalog.encode(v_ciphertext, 'base64'), E'\n', ''),
+    'ct', pg_catalog.replace(pg_catalog.encode(v_ciphertext, 'base64'), E'\n', ''),
     'mac', pg_catalog.encode(v_mac, 'base64'));
 end;
 $function$;

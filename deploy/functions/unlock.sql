@@ -46,7 +46,6 @@ begin
      where k.tenant_id = v_tenant_id
        and k.kek_id = unlock.kek_id
        and k.state in ('active', 'decrypt_only')
-     order by k.version
   loop
     exit when pg_catalog.octet_length(kek) is distinct from 32
            or integrations_private.kek_check_value(unlock.kek_id, kek)

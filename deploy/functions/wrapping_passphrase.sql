@@ -15,7 +15,7 @@ stable
 parallel safe
 return pg_catalog.encode(
   integrations_private.hmac(
-    pg_catalog.convert_to('wrap|v1|' || tenant_id::text || '|' || key_id::text, 'UTF8'), kek),
+    pg_catalog.convert_to(pg_catalog.format('wrap|v1|%s|%s', tenant_id, key_id), 'UTF8'), kek),
   'hex');
 
 alter function integrations_private.wrapping_passphrase(uuid, uuid, bytea)

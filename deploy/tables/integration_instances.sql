@@ -2,6 +2,7 @@
 -- requires: tables/integration_definitions
 -- requires: tables/tenant_keys
 -- requires: types/integration_instance_status
+-- requires: functions/envelope_key_id
 
 begin;
 set local search_path = pg_catalog, pg_temp;
@@ -17,13 +18,8 @@ create table integrations.integration_instances (
   status_reason text,
   credentials jsonb,
   credentials_version integer not null default 0,
-  -- Guarded, because the error of a failing cast would quote what somebody put there in plaintext.
-  credentials_key_id uuid generated always as (
-    case
-      when credentials ->> 'key' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-        then (credentials ->> 'key')::uuid
-    end
-  ) stored,
+  credentials_key_id uuid
+    generated always as (integrations_private.envelope_key_id(credentials)) stored,
   credentials_expire_at timestamptz,
   config jsonb not null default '{}',
   last_used_at timestamptz,
@@ -43,19 +39,7 @@ create table integrations.integration_instances (
   constraint integration_instances_status_reason_is_short
     check (pg_catalog.char_length(status_reason) <= 1000),
   constraint integration_instances_credentials_is_envelope
-    check (
-      credentials is null
-      or (
-        credentials @> '{"v": 1}'
-        and credentials ?& array['v', 'key', 'version', 'ct', 'mac']
-        and credentials - array['v', 'key', 'version', 'ct', 'mac'] = '{}'
-        and credentials_key_id is not null
-        and pg_catalog.jsonb_typeof(credentials -> 'version') = 'number'
-        and pg_catalog.jsonb_typeof(credentials -> 'ct') = 'string'
-        and pg_catalog.jsonb_typeof(credentials -> 'mac') = 'string'
-        and pg_catalog.octet_length(credentials ->> 'ct') <= 131072
-      )
-    ),
+    check (credentials is null or credentials_key_id is not null),
   constraint integration_instances_credentials_version_is_count
     check (credentials_version >= 0 and (credentials is null or credentials_version > 0)),
   constraint integration_instances_revoked_has_no_credentials

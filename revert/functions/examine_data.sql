@@ -5,6 +5,6 @@ set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
-drop function integrations_private.examine_data();
+drop function integrations_private.examine_data(interval);
 
 commit;

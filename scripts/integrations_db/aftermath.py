@@ -26,6 +26,7 @@ def look_again(
     action: str,
     error: psycopg.Error,
     ran: str | None = None,
+    first: Change | None = None,
     before: int = 0,
 ) -> tuple[bool, str]:
     """Looks at what became of a change while whose transaction the connection was lost.
@@ -41,11 +42,15 @@ def look_again(
         error: how the connection was lost.
         ran: what to say if a change is not recorded whose script has run apart, and so stays; None:
             the script went with its record.
+        first: the first change of the transaction, if there were several.
         before: how many changes the plan has before those of the transaction, all of them deployed.
 
     Returns:
         Whether the change is known to be done and recorded, and what to say.
     """
+    several = first is not None and first.id != change.id
+    names = f"{first.name} to {change.name}" if first and several else change.name
+    verb, left = ("are", "they") if several else ("is", "it")
     head = f"the connection to the server was lost: {explain(error)}\n"
     done = "deployed and recorded" if action == "deploy" else "reverted, and that is recorded"
     try:
@@ -54,11 +59,11 @@ def look_again(
         why = str(again).splitlines()[0] if isinstance(again, Failure) else explain(again)
         if ran:
             return False, (
-                f"{head}A new connection could not tell whether {change.name} is {done} ({why}). "
+                f"{head}A new connection could not tell whether {names} {verb} {done} ({why}). "
                 f"When the server is back, run status; unless it is:\n{ran}"
             )
         return False, (
-            f"{head}A new connection could not tell what is left ({why}). {change.name} is either "
+            f"{head}A new connection could not tell what is left ({why}). {names} {verb} either "
             f"{done}, or wholly untouched: nothing is half done. When the server is back, run "
             f"status to see which (a crash may have taken the changes just before it along), then "
             f"{action} again."
@@ -66,7 +71,7 @@ def look_again(
     if known is None and ran:
         return False, (
             f"{head}The server still records it, for a client that is gone. Run status in a while; "
-            f"unless {change.name} is {done} by then:\n{ran}"
+            f"unless {names} {verb} {done} by then:\n{ran}"
         )
     if known is None:
         return False, (
@@ -75,7 +80,7 @@ def look_again(
         )
     if (change.id in known) == (action == "deploy"):
         return True, (
-            f"{head}Only the server's answer was lost: {change.name} is {done}. "
+            f"{head}Only the server's answer was lost: {names} {verb} {done}. "
             f"{action.capitalize()} again: it goes on from there."
         )
     if ran:
@@ -87,8 +92,8 @@ def look_again(
             f"record: {', '.join(lost)}.\n"
         )
     return False, (
-        f"{head}The server rolled back what was not committed: {change.name} is untouched"
-        f"{' and still deployed' if action == 'revert' else ', it left nothing behind'}. "
+        f"{head}The server rolled back what was not committed: {names} {verb} untouched"
+        f"{' and still deployed' if action == 'revert' else f', {left} left nothing behind'}. "
         f"{action.capitalize()} again: it goes on from there."
     )
 

@@ -142,6 +142,14 @@ def run_apart(run: Run, change: Change, script: Script, action: Action) -> None:
             f"{change.name} was not begun: other sessions hold what this needs. Wait for them, "
             f"then {action} again."
         ) from None
+    except psycopg.Error as error:
+        if gone(run.conn):
+            raise
+        raise Failure(
+            f"{shown(script.path)} cannot run in a transaction, so it must be marked as begun in "
+            f"{marker.TABLE} first, and that is refused: {explain(error)}\n{change.name} was not "
+            f"begun.{_event_triggers(run.conn)}"
+        ) from None
     heed(run.conn, script.source)
     progress = _Progress(again=change.id in run.marked)
     run.marked.add(change.id)
@@ -164,6 +172,20 @@ def run_apart(run: Run, change: Change, script: Script, action: Action) -> None:
             + ("" if clean else f"\n{choices(run.project, change.name, change.id, action)}")
         )
         raise
+
+
+def _event_triggers(conn: Connection) -> str:
+    """Returns a sentence about what may refuse that marks are made, if there is such a thing."""
+    row = conn.execute(
+        "select pg_catalog.string_agg(evtname, ', ' order by evtname)"
+        "  from pg_catalog.pg_event_trigger where evtenabled <> 'D'"
+    ).fetchone()
+    if not row or not row[0]:
+        return ""
+    return (
+        f" Is it this event trigger: {row[0]}? It must let the schema integrations_db and its "
+        "table be made, and dropped."
+    )
 
 
 def run_marked(run: Run, script: Script) -> None:

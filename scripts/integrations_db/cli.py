@@ -11,8 +11,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
@@ -20,7 +20,7 @@ import click
 
 from integrations_db import __version__
 from integrations_db.errors import Changed, Failure, Locked, Pending, Usage
-from integrations_db.terminal import Unwritable, echo, echo_json, printable
+from integrations_db.terminal import ReaderGone, Unwritable, echo, echo_json, printable
 
 if TYPE_CHECKING:
     from integrations_db.check import Level
@@ -55,7 +55,31 @@ class _Terminated(KeyboardInterrupt):
     """SIGTERM or SIGHUP; handled like Ctrl-C, so that the transaction is rolled back in order."""
 
 
-class _Command(click.Command):
+def _show(text: str) -> Callable[[click.Context, click.Parameter, bool], None]:
+    """Returns what an option does that prints a text and nothing else; empty: the help.
+
+    click's own lets an output that cannot be written end in a traceback.
+    """
+
+    def show(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            echo(text or ctx.get_help())
+            ctx.exit()
+
+    return show
+
+
+class _Helped(click.Command):
+    """A command whose help goes where all output goes."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.callback = _show("")
+        return option
+
+
+class _Command(_Helped):
     """A command that does not repeat what it did not expect: it may be a part of a password."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -64,12 +88,13 @@ class _Command(click.Command):
         except click.UsageError as error:
             if not error.message.startswith("Got unexpected extra argument"):
                 raise
-        raise click.UsageError(
-            "too many arguments; a connection string (host=... dbname=...) needs quotes", ctx
-        )
+        why = "too many arguments; a connection string (host=... dbname=...) needs quotes"
+        if not any(isinstance(parameter, click.Argument) for parameter in self.params):
+            why = f"{self.name} takes options only, no TARGET"
+        raise click.UsageError(why, ctx)
 
 
-class _Group(click.Group):
+class _Group(_Helped, click.Group):
     """Commands of that kind; what stands in the place of a command may be a TARGET."""
 
     command_class = _Command
@@ -150,7 +175,14 @@ _wait = click.option(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=_EXIT_CODES,
 )
-@click.version_option(__version__, prog_name="integrations-db")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show(f"integrations-db, version {__version__}"),
+    help="Show the version and exit.",
+)
 @click.option(
     "-C",
     "--chdir",
@@ -612,7 +644,7 @@ def check(ctx: click.Context, target: str | None, strict: bool, as_json: bool) -
     With a TARGET on the command line, compare them with what that database was built from, too.
     Exit code 1: errors; 4: only deployed scripts or the plan were changed; else 0.
     """
-    from integrations_db.check import annotation, check_project, check_target, located
+    from integrations_db.check import Finding, annotation, check_project, check_target
     from integrations_db.database import describe
     from integrations_db.output import counted, finding_json
     from integrations_db.plan import PlanError
@@ -624,7 +656,7 @@ def check(ctx: click.Context, target: str | None, strict: bool, as_json: bool) -
     try:
         project = load_project(root, where)
     except PlanError as error:
-        findings = [located("error", str(error))]
+        findings = [Finding("error", error.why, Path(error.file), error.line)]
     else:
         name = project.plan.project
         checked = f"{name}: {counted(len(project.plan.changes))}, "
@@ -752,7 +784,8 @@ def _tell(message: str, code: int, as_json: bool) -> int:
     """Says what went wrong, on standard error; for ``--json`` on standard output, too."""
     echo(f"integrations-db: {message}", err=True)
     if as_json:
-        echo_json({"error": {"message": message, "exit_code": code}})
+        with suppress(Unwritable):  # the code says it as well
+            echo_json({"error": {"message": message, "exit_code": code}})
     return code
 
 
@@ -782,6 +815,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = _tell(error.format_message(), error.exit_code, as_json)
     except Failure as error:
         code = _tell(str(error), error.exit_code, as_json)
+    except ReaderGone as error:
+        sys.stdout = None  # keep the interpreter from complaining at exit
+        code = Failure.exit_code
+        if notes := _notes(error):  # else nobody wants to hear anything
+            _tell("\n".join([str(error), *notes]), code, as_json=False)
     except Unwritable as error:
         code = _tell("\n".join([str(error), *_notes(error)]), Failure.exit_code, as_json=False)
     except (click.Abort, KeyboardInterrupt) as error:
@@ -797,12 +835,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             Failure.exit_code if terminated else _INTERRUPTED,
             as_json,
         )
-    except BrokenPipeError as error:
-        # The reader has gone (`| head`); keep the interpreter from complaining at exit.
-        sys.stdout = None
-        code = Failure.exit_code
-        if notes := _notes(error):
-            _tell("\n".join(["the reader of the output has gone.", *notes]), code, as_json=False)
     except Exception as error:
         # A net for what no command expected of the database; anything else is a defect and shows.
         psycopg = sys.modules.get("psycopg")

@@ -386,7 +386,7 @@ def resolve_target(config: Config, given: str | None) -> Target | None:
     if _is_uri(uri) or "=" in uri:
         return _target(uri, given)
     if ":" not in given and _configured(config, given):
-        where = config.place(f"target.{given}.uri")
+        where = next(config.place(key) for key in config.values if _belongs(key, given))
         raise Usage(f'{where}: [target "{given}"] has no database URI: uri = db:pg://HOST/NAME')
     if "=" in given:
         return _target(given, None)
@@ -404,7 +404,12 @@ def _is_uri(text: str) -> bool:
 
 def _configured(config: Config, name: str) -> bool:
     """Tells whether there are settings for a target."""
-    return any(key.startswith(f"target.{name}.") for key in config.values)
+    return any(_belongs(key, name) for key in config.values)
+
+
+def _belongs(key: str, name: str) -> bool:
+    """Tells whether a setting is one of a target."""
+    return key.startswith(f"target.{name}.")
 
 
 def _target(dsn: str, name: str | None) -> Target:

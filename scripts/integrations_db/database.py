@@ -6,7 +6,7 @@ import os
 import re
 import select
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 from urllib.parse import quote
 from weakref import WeakKeyDictionary, WeakSet
@@ -21,6 +21,7 @@ from integrations_db.errors import Failure, Usage
 from integrations_db.lexer import Statement, tokens
 from integrations_db.registry import Connection
 from integrations_db.script import Script, shown
+from integrations_db.terminal import Unwritable
 
 __all__ = [
     "calm",
@@ -163,7 +164,13 @@ def connect(
             f"the connection to the server was lost: {plain(explain(error), given)}\n"
             "Nothing was begun, so no change is half done. Run the same command again."
         ) from None
-    conn.add_notice_handler(lambda diag: notice(f"{diag.severity}: {diag.message_primary}"))
+
+    def tell(diag: psycopg.errors.Diagnostic) -> None:
+        # Where it cannot be told, psycopg would print a traceback; the next progress ends us.
+        with suppress(OSError, Unwritable):
+            notice(f"{diag.severity}: {diag.message_primary}")
+
+    conn.add_notice_handler(tell)
     return conn
 
 
@@ -179,6 +186,8 @@ def _unreachable(error: psycopg.Error, given: dict[str, Any]) -> str:
     text = plain(str(error).strip(), given)
     if "password authentication failed" in text or "no password supplied" in text:
         advice = "Check user and password: PGPASSWORD, ~/.pgpass, or passfile= in the URI."
+    elif "certificate" in text or "private key" in text:
+        advice = "Check sslmode, sslrootcert, sslcert, sslkey and sslpassword of the TARGET."
     elif "does not exist" in text:
         advice = "Create it first, or correct the TARGET."
     else:

@@ -59,11 +59,15 @@ from integrations_db.transaction import (
     run_verify,
     run_verify_inside,
     settled,
+    tell_ended,
+    tell_failed,
+    tell_finished,
 )
 
 __all__ = ["Deployment", "Mode", "deploy"]
 
 Mode = Literal["all", "tag", "change"]
+_DEPLOYED = "was deployed and recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,7 +460,7 @@ def _dry_run(
         return planned
     except ScriptFailed as failed:
         if at:
-            run.listener.failed(at.change.title)
+            tell_failed(run, at.change)
         if gone(run.conn):
             raise Failure(f"{lost(failed.error)}\nDry run: nothing was kept.") from None
         raise Failure(f"{explain_failure(failed)}\nDry run: nothing was kept.") from None
@@ -554,13 +558,13 @@ def _deploy_together(run: Run, unit: Sequence[_Step], following: _Step | None = 
         Failure: one failed, and none of them stays.
         _NotAtomic: no transaction can hold one of them; nothing of them stays.
     """
-    at = unit[0]
+    at, began = unit[0], time.monotonic()
 
     def work() -> None:
-        nonlocal at
+        nonlocal at, began
         with settled(run.conn):
             for step in unit:
-                at = step
+                at, began = step, time.monotonic()
                 _deploy_inside(
                     run,
                     step,
@@ -575,6 +579,7 @@ def _deploy_together(run: Run, unit: Sequence[_Step], following: _Step | None = 
         _failed(run, at, unit, error)
     # Not before: an attempt that is rolled back brings the marks back.
     run.marked.difference_update(step.change.id for step in unit)
+    tell_finished(run, at.change, _DEPLOYED, began, at.remark)
 
 
 def _deploy_inside(
@@ -632,7 +637,8 @@ def _deploy_inside(
         ahead=opening(run, following.deploy, _begin(following)) if following else (),
         recorded=lambda: _recorded(run, change),
     )
-    run.listener.done(change.title, time.monotonic() - began, step.remark)
+    if not commit:  # after it, what cannot be told must not undo a thing
+        run.listener.done(change.title, time.monotonic() - began, step.remark)
 
 
 def _deploy_apart(run: Run, step: _Step) -> None:
@@ -662,7 +668,7 @@ def _deploy_apart(run: Run, step: _Step) -> None:
         )
         apart.record(run, change, "deploy", record)
     except BaseException as error:
-        run.listener.failed(change.title)
+        tell_failed(run, change)
         try:
             if isinstance(error, apart.Stopped):
                 apart.stopped(run, change, "deploy", error)
@@ -671,7 +677,7 @@ def _deploy_apart(run: Run, step: _Step) -> None:
             raise
         finally:
             _record_failure(run, change)
-    run.listener.done(change.title, time.monotonic() - began, step.remark)
+    tell_finished(run, change, _DEPLOYED, began, step.remark)
 
 
 def _verify_apart(run: Run, change: Change, script: Script) -> None:
@@ -752,22 +758,29 @@ def _failed(run: Run, step: _Step, unit: Sequence[_Step], error: BaseException) 
     cause = error.error if isinstance(error, ScriptFailed) else error
     if gone(conn) and isinstance(cause, psycopg.Error):
         done, told = look_again(
-            run.target, run.project, last, "deploy", cause, before=unit[0].index
+            run.target,
+            run.project,
+            last,
+            "deploy",
+            cause,
+            first=unit[0].change,
+            before=unit[0].index,
         )
         if done:
-            run.listener.done(last.title, 0, unit[-1].remark)
+            tell_ended(run, last, unit[-1].remark)
         else:
-            run.listener.failed(step.change.title)
+            tell_failed(run, step.change)
         raise Failure(told) from None
-    if not isinstance(error, Exception) and not gone(conn) and _recorded(run, last):
+    if not gone(conn) and not isinstance(cause, psycopg.Error) and _recorded(run, last):
         # Interrupted while the server answered the COMMIT, or the next change waited to begin.
-        run.listener.done(last.title, 0, unit[-1].remark)
-        error.add_note(f"{last.name} was deployed and recorded; nothing after it was begun.")
+        tell_ended(run, last, unit[-1].remark)
+        error.add_note(f"{last.name} {_DEPLOYED}; nothing after it was begun.")
         raise error
-    run.listener.failed(step.change.title)
     if gone(conn):
+        tell_failed(run, step.change)
         raise error
     _record_failure(run, step.change)
+    tell_failed(run, step.change)
     if isinstance(error, ScriptFailed):
         raise _failure(error, step, unit) from None
     if isinstance(error, psycopg.Error):

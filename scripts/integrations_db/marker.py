@@ -23,12 +23,12 @@ from integrations_db.errors import Failure
 from integrations_db.plan import Change
 from integrations_db.registry import Connection
 
-__all__ = ["Action", "Unfinished", "begin", "clear", "forgetting", "note", "unfinished"]
+__all__ = ["TABLE", "Action", "Unfinished", "begin", "clear", "forgetting", "note", "unfinished"]
 
 Action = Literal["deploy", "revert"]
 
 _OURS = "Made by integrations-db for unfinished scripts; goes with the last of them."
-_TABLE = "integrations_db.unfinished_scripts"
+TABLE = "integrations_db.unfinished_scripts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,9 @@ def unfinished(conn: Connection, registry: str, project: str) -> list[Unfinished
         ).fetchall()
     except psycopg.errors.InsufficientPrivilege as error:
         raise Failure(
-            f"{error.diag.message_primary}: {_TABLE} says which scripts were begun and are not "
+            f"{error.diag.message_primary}: {TABLE} says which scripts were begun and are not "
             f"recorded. A DBA must say: GRANT USAGE ON SCHEMA integrations_db TO "
-            f"{session_user(conn)}; GRANT ALL ON {_TABLE} TO {session_user(conn)};"
+            f"{session_user(conn)}; GRANT ALL ON {TABLE} TO {session_user(conn)};"
         ) from None
     return [Unfinished(*row) for row in rows]
 
@@ -146,7 +146,7 @@ def begin(
     except psycopg.errors.InsufficientPrivilege as error:
         user = session_user(conn)
         raise Failure(
-            f"{script} cannot run in a transaction, so it must be marked as begun in {_TABLE} "
+            f"{script} cannot run in a transaction, so it must be marked as begun in {TABLE} "
             f"first, but: {error.diag.message_primary}.\n{change.name} was not begun. A DBA must "
             f"say: {_grant(conn, user)}"
         ) from None
@@ -160,7 +160,7 @@ def _grant(conn: Connection, user: str) -> str:
     ).fetchone()
     database, schema = row if row else ("", False)
     if _there(conn):
-        return f"GRANT USAGE ON SCHEMA integrations_db TO {user}; GRANT ALL ON {_TABLE} TO {user};"
+        return f"GRANT USAGE ON SCHEMA integrations_db TO {user}; GRANT ALL ON {TABLE} TO {user};"
     if schema:
         return f"GRANT USAGE, CREATE ON SCHEMA integrations_db TO {user};"
     return f"GRANT CREATE ON DATABASE {database} TO {user};"
@@ -196,7 +196,7 @@ def forgetting(registry: str, project: str, change_id: str) -> str:
     key = sql.SQL(", ").join(map(sql.Literal, (registry, project, change_id)))
     return (
         sql.SQL("DELETE FROM {} WHERE (registry, project, change_id) = ({});")
-        .format(sql.SQL(_TABLE), key)
+        .format(sql.SQL(TABLE), key)
         .as_string()
     )
 
@@ -217,7 +217,7 @@ def _drop_if_last(conn: Connection) -> None:
     ).fetchone()
     table, schema = row if row else (False, False)
     if table:
-        conn.execute(f"lock table {_TABLE} in access exclusive mode nowait")
+        conn.execute(f"lock table {TABLE} in access exclusive mode nowait")
         conn.execute("drop table integrations_db.unfinished_scripts")
         if schema:
             conn.execute("drop schema integrations_db")

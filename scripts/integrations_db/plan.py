@@ -116,7 +116,19 @@ def _shadow(text: str) -> str:
 
 
 class PlanError(Failure):
-    """The plan cannot be read; the message names file and line."""
+    """The plan cannot be read; the message names file and line.
+
+    Attributes:
+        file: the plan.
+        line: its 1-based line, if it is about one.
+        why: the message without them.
+    """
+
+    def __init__(self, file: str, line: int | None, why: str) -> None:
+        super().__init__(f"{file}:{f'{line}:' if line else ''} {why}")
+        self.file = file
+        self.line = line
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +381,7 @@ class _Parser:
 
     def fail(self, why: str) -> NoReturn:
         """Raises an error that names the line being read."""
-        raise PlanError(f"{self.file}:{self.number}: {why}")
+        raise PlanError(self.file, self.number, why)
 
     def content(self) -> Iterator[tuple[str, str] | None]:
         """Yields (line without its note, note) of every line; None for a blank, "#" a comment."""
@@ -397,8 +409,10 @@ class _Parser:
                 self.pragma(found[0])
         if self.pragmas.get("project", "0") == "0":
             raise PlanError(
-                f"{self.file}: the %project pragma is missing (the first lines are %name=value, "
-                "then comes one blank line)"
+                self.file,
+                None,
+                "the %project pragma is missing (the first lines are %name=value, then comes one "
+                "blank line)",
             )
         for found in content:
             if found is not None and found[0] != "#":
@@ -561,15 +575,17 @@ def read_plan(path: Path) -> Plan:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise PlanError(f"{path}: cannot be read: {error.strerror}") from None
+        raise PlanError(str(path), None, f"cannot be read: {error.strerror}") from None
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise PlanError(f"{path}:{line}: is not UTF-8 (byte {error.start} of the file)") from None
+        why = f"is not UTF-8 (byte {error.start} of the file)"
+        raise PlanError(str(path), line, why) from None
     if found := _FORBIDDEN.search(text):
         line, code = text.count("\n", 0, found.start()) + 1, ord(found.group())
-        raise PlanError(f"{path}:{line}: the character U+{code:04X} has no place in a plan")
+        why = f"the character U+{code:04X} has no place in a plan"
+        raise PlanError(str(path), line, why)
     return parse_plan(text, str(path))
 
 

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -61,7 +62,9 @@ _NAME = re.compile("[A-Za-z0-9_\u0080-\U0010ffff]+")
 # What names files: psql runs in the project's directory, which may not be that of the command.
 _FILES = ("passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir", "servicefile")
 _FILE_VARIABLES = (*(f"PG{name.upper()}" for name in _FILES), "PGSYSCONFDIR")
+# No variable of libpq takes these: they can reach psql by a connection service file only.
 _UNSEEN = ("sslpassword", "oauth_client_secret")
+_SERVICE = "integrations-db"
 _LOCATED = re.compile(r"psql:(?P<file>.+?):(?P<line>\d+): (?P<text>.*)", re.DOTALL)
 _STATE = re.compile(r"(?P<severity>\S+):\s+(?P<state>[0-9A-Z]{5}): ")
 _KEPT = 500  # lines of output, for the error message
@@ -171,29 +174,40 @@ def _absolute(path: str) -> str:
     return os.path.abspath(path) if os.path.exists(path) else path
 
 
-def _conninfo(target: Target, application_name: str) -> tuple[str, dict[str, str]]:
-    """Returns a connection string without secrets, and the environment to go with it.
+def _conninfo(target: Target, application_name: str) -> tuple[str, dict[str, str], str]:
+    """Returns a connection string without secrets, and what is to go with it.
+
+    Returns:
+        The connection string, the environment, and the text of a connection service file: empty if
+        none is needed. The environment does not name it yet.
 
     Raises:
         Failure: a secret has no other way to psql than its arguments.
     """
     given = {key: str(value) for key, value in conninfo_to_dict(target.dsn).items()}
-    for key in _UNSEEN:
-        if key in given:
-            raise Failure(
-                f"{key} in TARGET cannot be handed to psql without showing it to other users of "
-                "this machine. Put it into a connection service file, and use service= instead."
-            )
     env = dict(os.environ)
     if target.embedded:  # the variables are about some other server
         env = {name: value for name, value in env.items() if not name.startswith("PG")}
     given |= {key: _absolute(given[key]) for key in _FILES if key in given}
     env |= {key: _absolute(env[key]) for key in _FILE_VARIABLES if key in env}
+    unseen = {key: given.pop(key) for key in _UNSEEN if key in given}
+    for key, value in unseen.items():
+        # libpq reads one service, strips its lines, and before 18 refuses one about OAuth.
+        clear = key == "sslpassword" and value == value.strip() and "\n" not in value
+        if not clear or "service" in given or "PGSERVICE" in env:
+            raise Failure(
+                f"{key} in TARGET cannot be handed to psql without showing it to other users of "
+                "this machine. Put it into a connection service file, and use service= instead."
+            )
     if password := given.pop("password", None):
         env["PGPASSWORD"] = password
     # One in TARGET would be stronger than the environment's.
     given["application_name"] = env["PGAPPNAME"] = application_name
-    return make_conninfo("", **given), env
+    if not unseen:
+        return make_conninfo("", **given), env, ""
+    given["service"] = _SERVICE
+    lines = [f"[{_SERVICE}]", *(f"{key}={value}" for key, value in unseen.items())]
+    return make_conninfo("", **given), env, "".join(f"{line}\n" for line in lines)
 
 
 def _die_with(parent: int) -> Callable[[], None] | None:
@@ -213,21 +227,27 @@ def _die_with(parent: int) -> Callable[[], None] | None:
 
 @contextmanager
 def _process(
-    command: list[str], env: Mapping[str, str], cwd: Path
+    command: list[str], env: Mapping[str, str], cwd: Path, service: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Runs psql; whatever ends this block ends psql, too."""
-    try:
-        process = subprocess.Popen(  # noqa: S603
-            command,
-            env=env,
-            cwd=cwd,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            preexec_fn=_die_with(os.getpid()),
-        )
-    except OSError as error:
-        raise Failure(f"{command[0]} cannot be run: {error.strerror}") from None
+    with TemporaryFile() as file:  # on no disk's directory: nothing of it outlives us
+        if service:
+            file.write(service.encode())
+            file.seek(0)
+            env = {**env, "PGSERVICEFILE": f"/dev/fd/{file.fileno()}"}
+        try:
+            process = subprocess.Popen(  # noqa: S603
+                command,
+                env=env,
+                cwd=cwd,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=[file.fileno()] if service else [],
+                preexec_fn=_die_with(os.getpid()),
+            )
+        except OSError as error:
+            raise Failure(f"{command[0]} cannot be run: {error.strerror}") from None
     try:
         yield process
     finally:
@@ -315,7 +335,7 @@ def run(
         Failure: psql could not be started.
     """
     program = find_psql(client)
-    conninfo, env = _conninfo(target, application_name)
+    conninfo, env, service = _conninfo(target, application_name)
     if program.parent == programs():
         env["LD_LIBRARY_PATH"] = str(program.parent.parent / "lib")
     # As Sqitch names it: the folder of a link, not of what it leads to, is where \ir looks.
@@ -333,7 +353,7 @@ def run(
         setting += f"{lock_timeout};\n"
     secrets = conninfo_to_dict(target.dsn)
     lines: deque[str] = deque(maxlen=_KEPT)
-    with _process([*command, "--file=-", f"--file={file}"], env, cwd) as process:
+    with _process([*command, "--file=-", f"--file={file}"], env, cwd, service) as process:
         assert process.stdin and process.stdout  # noqa: S101  # both are pipes
         with suppress(BrokenPipeError):  # it tells why it has ended
             process.stdin.write(setting.encode())

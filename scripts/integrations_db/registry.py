@@ -577,10 +577,12 @@ def keep_lock() -> str:
 
 
 def release_others() -> str:
-    """Returns the statement that gives back what advisory locks a script left to its session."""
+    """Returns the statements that give back what advisory locks a script left to its session."""
     # The server shows two keys without their signs.
     first, second = "classid::int8::bit(32)::int4", "objid::int8::bit(32)::int4"
+    # Nor does it tell which ones end with the transaction: of these it warns.
     return f"""
+        set local client_min_messages = error;
         select case
             when mode = 'ShareLock' and objsubid = 1
               then pg_catalog.pg_advisory_unlock_shared((classid::int8 << 32) | objid::int8)
@@ -592,7 +594,8 @@ def release_others() -> str:
           end
           from pg_catalog.pg_locks
          where locktype = 'advisory' and pid = pg_catalog.pg_backend_pid() and granted
-           and not (classid::int8 = 0 and objid::int8 = {LOCK_KEY} and objsubid = 1)"""  # noqa: S608
+           and not (classid::int8 = 0 and objid::int8 = {LOCK_KEY} and objsubid = 1);
+        reset client_min_messages"""  # noqa: S608
 
 
 def lock_changes(registry: str) -> str:

@@ -37,6 +37,8 @@ from integrations_db.transaction import (
     reported,
     run_script,
     settled,
+    tell_failed,
+    tell_finished,
 )
 
 __all__ = ["revert", "take_back", "undo"]
@@ -202,9 +204,9 @@ def _revert_change(run: Run, index: int, script: Script | None) -> None:
             apart.run_apart(run, change, script, "revert")
             apart.record(run, change, "revert", _record(run, change))
     except BaseException as error:
-        run.listener.failed(change.title)
+        tell_failed(run, change)
         _failed(run, change, error)
-    run.listener.done(change.title, time.monotonic() - began, remark)
+    tell_finished(run, change, "was reverted, and that is recorded", began, remark)
 
 
 def _record(run: Run, change: Change) -> str:

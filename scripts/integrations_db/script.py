@@ -470,7 +470,8 @@ def read_script(path: Path, kind: Kind, variables: Mapping[str, str] | None = No
         source = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        return Script(path, kind, "", "psql", f"{shown(path)}:{line}: is not UTF-8")
+        why = f"{shown(path)}:{line}: is not UTF-8, so psql sends it, as PGCLIENTENCODING says"
+        return Script(path, kind, "", "psql", why)
 
     def where(offset: int) -> str:
         return f"{shown(path)}:{source.count(chr(10), 0, offset) + 1}"

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -17,11 +18,28 @@ import click
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["Bar", "Lines", "Silent", "Unwritable", "echo", "echo_json", "printable", "watched"]
+__all__ = [
+    "Bar",
+    "Lines",
+    "ReaderGone",
+    "Silent",
+    "Unwritable",
+    "echo",
+    "echo_json",
+    "printable",
+    "watched",
+]
 
 
 class Unwritable(Exception):
     """Standard output cannot be written: its disk is full."""
+
+
+class ReaderGone(Unwritable):
+    """Standard output cannot be written: who read it has gone (``| head``).
+
+    It is no BrokenPipeError, at which click would end the process by itself.
+    """
 
 
 _SIGN = {"deploy": "+", "revert": "-", "verify": "*"}
@@ -44,15 +62,16 @@ def _write(text: str, *, err: bool = False, nl: bool = True) -> None:
 
     Raises:
         Unwritable: standard output takes no more. Of standard error there would be nobody to tell.
-        BrokenPipeError: its reader has gone.
+        ReaderGone: nobody reads standard output any more.
     """
     try:
         click.echo(text, err=err, nl=nl)
-    except BrokenPipeError:
-        raise
     except OSError as error:
-        if not err:
-            raise Unwritable(f"standard output cannot be written: {error.strerror}") from None
+        if err:
+            return
+        if isinstance(error, BrokenPipeError):
+            raise ReaderGone("the reader of the output has gone.") from None
+        raise Unwritable(f"standard output cannot be written: {error.strerror}") from None
 
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
@@ -124,10 +143,13 @@ class Bar:
 
     def _print(self, text: str) -> None:
         if self._bar:
-            # As it is: rich would read [x] as a style and :x: as a picture, and cut long lines.
-            self._bar.console.print(
-                printable(text), markup=False, emoji=False, highlight=False, soft_wrap=True
-            )
+            try:
+                # As it is: rich would read [x] as a style and :x: as a picture, and cut long lines.
+                self._bar.console.print(
+                    printable(text), markup=False, emoji=False, highlight=False, soft_wrap=True
+                )
+            except OSError as error:  # the terminal has gone
+                raise Unwritable(f"the terminal cannot be written: {error.strerror}") from None
         else:
             echo(text)
 
@@ -146,7 +168,8 @@ class Bar:
     def close(self) -> None:
         """Takes the bar off the screen."""
         if self._bar:
-            self._bar.stop()
+            with suppress(OSError):  # the terminal has gone
+                self._bar.stop()
 
 
 class Silent:

@@ -8,8 +8,9 @@ functions report through ``Listener``; they know nothing of terminals.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -34,9 +35,11 @@ from integrations_db.database import (
 )
 from integrations_db.errors import Failure, Locked
 from integrations_db.lexer import Statement
+from integrations_db.plan import Change
 from integrations_db.project import Project
 from integrations_db.registry import Connection
 from integrations_db.script import VERIFY_SAVEPOINT, Kind, Script, shown, words
+from integrations_db.terminal import Unwritable
 
 __all__ = [
     "BUSY",
@@ -62,6 +65,9 @@ __all__ = [
     "run_verify_inside",
     "set_up",
     "settled",
+    "tell_ended",
+    "tell_failed",
+    "tell_finished",
 ]
 
 # Others hold or change what a script needs: worth another attempt.
@@ -528,6 +534,35 @@ def remedy(failed: ScriptFailed) -> str:
     if isinstance(failed.error, BUSY):
         return "Wait for the other sessions"
     return f"Correct {shown(failed.path)}" if failed.path else "Look into it"
+
+
+def tell_finished(run: Run, change: Change, outcome: str, began: float, remark: str) -> None:
+    """Tells that a change is finished, after its COMMIT; what cannot be told changes nothing.
+
+    Args:
+        run: what is done.
+        change: it.
+        outcome: what is true of it now.
+        began: when it was begun, by ``time.monotonic``.
+        remark: what to say of it.
+    """
+    try:
+        run.listener.done(change.title, time.monotonic() - began, remark)
+    except BaseException as error:
+        error.add_note(f"{change.name} {outcome}; nothing after it was begun.")
+        raise
+
+
+def tell_ended(run: Run, change: Change, remark: str) -> None:
+    """Tells that a change is finished after all; what cannot be told must not hide the error."""
+    with suppress(OSError, Unwritable):
+        run.listener.done(change.title, 0, remark)
+
+
+def tell_failed(run: Run, change: Change) -> None:
+    """Tells that a change has failed; what cannot be told must not hide why."""
+    with suppress(OSError, Unwritable):
+        run.listener.failed(change.title)
 
 
 @contextmanager

@@ -118,8 +118,8 @@ def verify(
             if gone(conn):
                 raise Failure(lost(failed.error)) from None
             return "locked" if failed.busy else "failed", explain_failure(failed)
-        by = {"atomic": "", "not atomic": " (not atomic)", "psql": " (by psql)"}
-        return "ok", f"ok{by[script.execution]}"
+        by = {"atomic": "", "not atomic": f" (not atomic: {script.why})"}
+        return "ok", f"ok{by.get(script.execution, f' (by psql: {script.why})')}"
 
     index_of = {change.id: index for index, change in enumerate(plan.changes)}
     findings: list[Finding] = []

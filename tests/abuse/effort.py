@@ -1,17 +1,18 @@
-"""How long tests search at random: a moment, or, with ``--hypothesis-profile=thorough``, longer."""
+"""How long tests search at random."""
 
 from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
+from size import size
+
 __all__ = ["effort"]
 
 
-def effort(examples: int, steps: int = 50) -> settings:
-    """Gives settings of Hypothesis for so many examples, of so many steps, in an ordinary run."""
-    thorough = settings.get_current_profile_name() == "thorough"
+def effort(quick: int, full: int, steps: int = 50) -> settings:
+    """Gives settings of Hypothesis: how many examples, of so many steps; see ``size``."""
     return settings(
-        max_examples=examples * (10 if thorough else 1),
+        max_examples=size(quick, full),
         stateful_step_count=steps,
         deadline=None,
         suppress_health_check=[

@@ -114,11 +114,11 @@ def running(conninfo: str, **settings: str) -> Iterator[Bouncer]:
             yield bouncer
         finally:
             process.stdin.close()
-            process.wait(timeout=30)
+            process.wait(timeout=60)
 
 
 def _wait(bouncer: Bouncer) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while True:
         try:
             bouncer.connect().close()

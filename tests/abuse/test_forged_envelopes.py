@@ -62,7 +62,7 @@ def altered(envelope: Envelope, field: str, change: Callable[[bytes], bytes]) ->
     return envelope | {field: base64.b64encode(data).decode()}
 
 
-@effort(120)
+@effort(40, 120)
 @given(data=st.data(), field=st.sampled_from(["ct", "mac"]))
 def test_any_change_of_the_bytes_is_refused(world: World, data: st.DataObject, field: str) -> None:
     tenant_id, instance_id = world.new_stored()
@@ -313,7 +313,7 @@ def test_nothing_that_was_sealed_elsewhere_opens(world: World, stock: list[Seale
     """Any mixture of what was ever stored is refused, but for what the row itself was once."""
     accepted = 0
 
-    @effort(150)
+    @effort(50, 150)
     @given(
         row=st.sampled_from(stock),
         parts=st.fixed_dictionaries(
@@ -352,7 +352,7 @@ def test_no_character_of_an_envelope_can_change(world: World) -> None:
     sealed = Sealed(tenant_id, instance_id, 1, row.credentials_key_id, row.credentials)
     text = json.dumps(row.credentials)
 
-    @effort(200)
+    @effort(70, 200)
     @given(at=st.integers(0, len(text) - 1), other=st.characters(codec="utf-8"))
     def change(at: int, other: str) -> None:
         try:
@@ -379,7 +379,7 @@ def test_no_byte_of_a_stored_key_can_change(world: World, column: str) -> None:
         f"select {column} from integrations_private.tenant_keys {where}", tenant_id
     )
 
-    @effort(100)
+    @effort(40, 100)
     @given(at=st.integers(0, len(stored) - 1), mask=st.integers(1, 255))
     def change(at: int, mask: int) -> None:
         altered = stored[:at] + bytes([stored[at] ^ mask]) + stored[at + 1 :]

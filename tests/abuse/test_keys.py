@@ -237,6 +237,21 @@ def test_a_key_moved_to_another_tenant_or_key_does_not_open(world: World) -> Non
         world.svc.unlock(world.kek_id, world.kek)
 
 
+def test_a_key_planted_on_another_tenant_stays_shut_for_him(world: World) -> None:
+    """The same key, id and all: whoever has opened it for one stores nothing under it for two."""
+    one, two = world.new_tenant(), world.new_tenant()
+    instance_id = world.new_instance(two)
+    [key] = world.superuser.rows(
+        "select wrapped, check_value, id from integrations_private.tenant_keys"
+        " where tenant_id = %s",
+        one,
+    )
+    tamper(world, two, "wrapped = %s, check_value = %s, id = %s", *key)
+    with world.refused("IN302"), world.unlocked(one):
+        world.svc.set_tenant(two)
+        world.svc.put_credentials(instance_id, "{}")
+
+
 @pytest.mark.parametrize("state", ["retired", "destroyed"])
 def test_a_key_out_of_use_opens_nothing(world: World, state: str) -> None:
     tenant_id, instance_id = world.new_stored()

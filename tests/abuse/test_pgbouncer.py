@@ -113,8 +113,11 @@ def test_a_cancelled_query_leaves_nothing(world: World, enter: Callable[[], Clie
     one.set_tenant(former[0])
     one.unlock(world.kek_id, world.kek)
     with ThreadPoolExecutor(1) as pool:
-        asleep = pool.submit(one.run, "select pg_sleep(60)")
-        sleeping = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
+        asleep = pool.submit(one.run, "select pg_sleep(600)")
+        sleeping = (
+            "select count(*) from pg_stat_activity"
+            " where wait_event = 'PgSleep' and datname = current_database()"
+        )
         while not world.superuser.value(sleeping):
             assert not asleep.done()
         one.conn.cancel_safe()
@@ -132,7 +135,7 @@ def test_a_timeout_leaves_nothing(world: World, enter: Callable[[], Client]) -> 
         one.unlocked(former[0], world.kek_id, world.kek),
     ):
         one.run("set local statement_timeout = 1")
-        one.run("select pg_sleep(60)")
+        one.run("select pg_sleep(600)")
     nothing_is_left(world, other, former)
 
 

@@ -440,7 +440,8 @@ class Tenants(RuleBasedStateMachine):
                 raise Refused("22023")
             instance = self.state.usable(instance_id)
             if not ok and instance.status == "error":
-                instance.reason = reason
+                if instance.reason != QUARANTINE:
+                    instance.reason = reason
             elif not ok:
                 self.state.move(instance, "error", reason)
             elif instance.status == "error":
@@ -865,4 +866,4 @@ def test_two_tenants(world: World, login: Callable[[str, str], str]) -> None:
     user = str(conninfo_to_dict(conninfo)["user"])
     world.superuser.run(f'grant integrations_admin, integrations_tenant to "{user}"')
     Tenants.world, Tenants.client = world, world.log_in(conninfo)
-    run_state_machine_as_test(Tenants, settings=effort(40))
+    run_state_machine_as_test(Tenants, settings=effort(15, 40))

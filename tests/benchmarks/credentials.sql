@@ -64,13 +64,53 @@ create table bench.naive_audit (
 );
 
 grant select, insert, update on bench.naive, bench.naive_audit to bench_naive;
-grant usage on schema pgcrypto to bench_naive;
+grant usage on schema pgcrypto, integrations_private to bench_naive;
+grant select on integrations_private.tenant_keys to bench_naive;
 
 -- Encrypting a million rows with the default options takes ten minutes: these stand for them all.
 -- Each has its own number of rounds of hashing, which pgcrypto draws.
 create table bench.naive_samples as
 select n as number, pgcrypto.pgp_sym_encrypt(bench.credentials(n), 'the key of the naive way') as credentials
   from pg_catalog.generate_series(0, 999) as n;
+
+-- The same cryptography as the package's, without its functions: SQL that PostgreSQL puts into the
+-- query that calls it.
+create function bench.unwrapped(wrapped bytea, tenant_id uuid, key_id uuid, kek text)
+returns bytea
+language sql
+stable
+return pgcrypto.pgp_sym_decrypt_bytea(
+  wrapped,
+  pg_catalog.encode(
+    pgcrypto.hmac(
+      pg_catalog.convert_to(
+        'wrap|v1|' || tenant_id::text || '|' || key_id::text, 'UTF8'), kek::bytea, 'sha256'),
+    'hex'));
+
+create function bench.subkey(purpose text, envelope jsonb, tenant_id uuid, id uuid, data_key bytea)
+returns bytea
+language sql
+stable
+return pgcrypto.hmac(
+  pg_catalog.convert_to(
+    purpose || '|v1|' || tenant_id::text || '|' || id::text || '|' || (envelope ->> 'key') || '|'
+      || (envelope ->> 'version'),
+    'UTF8'),
+  data_key, 'sha256');
+
+create function bench.opened(envelope jsonb, tenant_id uuid, id uuid, data_key bytea)
+returns text
+language sql
+stable
+return case
+  when pgcrypto.hmac(
+         pg_catalog.decode(envelope ->> 'ct', 'base64'),
+         bench.subkey('mac', envelope, tenant_id, id, data_key), 'sha256')
+       = pg_catalog.decode(envelope ->> 'mac', 'base64')
+    then pgcrypto.pgp_sym_decrypt(
+           pg_catalog.decode(envelope ->> 'ct', 'base64'),
+           pg_catalog.encode(bench.subkey('enc', envelope, tenant_id, id, data_key), 'hex'))
+end;
 
 insert into integrations.integration_definitions (id, name, type, version, status)
 values (bench.tenant(0), 'Bench', 'oauth2', '1.0.0', 'published');

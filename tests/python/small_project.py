@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import loaded
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -100,16 +101,7 @@ def command(*arguments: str) -> list[str]:
 
 def run(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Runs our command in a project."""
-    return subprocess.run(  # noqa: S603
-        command(*arguments),
-        cwd=folder,
-        env=environment(**env),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return loaded.run(arguments, folder, environment(**env), timeout=60)
 
 
 def run_json(folder: Path, *arguments: str) -> Any:

@@ -47,6 +47,7 @@ def by_us(conninfo: str, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_each_goes_on_from_the_other(fresh: str) -> None:
     before = objects(fresh)
     by_sqitch(fresh, "deploy", "--verify")

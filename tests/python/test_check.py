@@ -254,6 +254,19 @@ def test_a_plan_that_cannot_be_read(folder: Path) -> None:
     assert done.stdout.startswith("::error file=sqitch.plan,line=3::nonsense: the timestamp")
     assert done.stdout.endswith("\n1 error\n")
     assert "Traceback" not in done.stderr
+    (folder / "sqitch.plan").unlink()
+    done = run(folder, "check", "--json")
+    assert (done.returncode, json.loads(done.stdout)["findings"]) == (
+        1,
+        [
+            {
+                "level": "error",
+                "file": "sqitch.plan",
+                "line": None,
+                "message": "cannot be read: No such file or directory",
+            }
+        ],
+    )
 
 
 @pytest.mark.static

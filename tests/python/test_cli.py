@@ -141,6 +141,22 @@ def test_an_unreachable_server_is_one_message(tmp_path: Path, command: str) -> N
 
 
 @pytest.mark.static
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("plan", SECRET), "plan takes options only, no TARGET"),
+        (("server", "start", SECRET), "start takes options only, no TARGET"),
+        (("status", "host=h", f"password={SECRET}"), "(host=... dbname=...) needs quotes"),
+    ],
+)
+def test_too_many_arguments(tmp_path: Path, arguments: tuple[str, ...], why: str) -> None:
+    write_project(tmp_path, {"a": table("a")})
+    done = run(tmp_path, *arguments)
+    assert (done.returncode, why in done.stderr) == (2, True), done.stderr
+    assert SECRET not in done.stderr
+
+
+@pytest.mark.static
 def test_a_broken_plan_is_one_message(tmp_path: Path) -> None:
     write_project(tmp_path, {"a": table("a")})
     (tmp_path / "sqitch.plan").write_text("%project=x\n\nnonsense\n")

@@ -221,7 +221,7 @@ def test_json_is_all_that_is_printed(empty_database: str, folder: Path) -> None:
 def test_an_interruption_is_json_too(
     empty_database: str, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    folder = write_project(tmp_path, {"a": Sql("begin;\nselect pg_sleep(60);\ncommit;\n")})
+    folder = write_project(tmp_path, {"a": Sql("begin;\nselect pg_sleep(600);\ncommit;\n")})
     with subprocess.Popen(  # noqa: S603
         command("deploy", "--json", empty_database),
         cwd=folder,
@@ -233,7 +233,7 @@ def test_an_interruption_is_json_too(
     ) as process:
         wait_for(lambda: sleeping(empty_database))
         process.send_signal(number)
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=60)
     assert process.returncode == json.loads(out)["error"]["exit_code"] == code
 
 

@@ -350,7 +350,7 @@ def test_the_default_target(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ("empty", r'sqitch.conf: \[target "empty"\] has no database URI'),
+        ("empty", r'sqitch.conf:\d+: \[target "empty"\] has no database URI'),
         ("with:colon", "TARGET is not a db:pg: URI"),
         ("nosuch", "TARGET is not a db:pg: URI"),
         ("db:sqlite:x", "PostgreSQL only"),

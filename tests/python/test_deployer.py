@@ -35,12 +35,12 @@ from integrations_db.database import connect, fresh
 pytestmark = pytest.mark.database
 
 A, B, C = table("a"), table("b", requires=("a",)), table("c", requires=("b",))
-SLOW = Sql("begin;\ncreate table slow (id int);\nselect pg_sleep(30);\ncommit;\n")
+SLOW = Sql("begin;\ncreate table slow (id int);\nselect pg_sleep(600);\ncommit;\n")
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
     """Waits until something is so, at most 15 seconds."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.02)
@@ -188,7 +188,7 @@ def test_kill_in_mid_script_leaves_neither_change_nor_record(
         rows(
             empty_database,
             "select pg_terminate_backend(pid) from pg_stat_activity"
-            " where datname = current_database() and query = 'select pg_sleep(30)'",
+            " where datname = current_database() and query = 'select pg_sleep(600)'",
         )
     wait_for(lambda: not sleeping(empty_database))
     assert tables(empty_database) == {"a"}
@@ -216,7 +216,7 @@ def test_signals_roll_back_in_order(
     process = start(tmp_path, "deploy", empty_database)
     wait_for(lambda: sleeping(empty_database))
     process.send_signal(number)
-    _, said = process.communicate(timeout=15)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == code, said
     assert "rolled back" in said
     assert "Traceback" not in said
@@ -243,7 +243,7 @@ def test_two_deployers_at_once(empty_database: str, tmp_path: Path) -> None:
     first = start(tmp_path, "deploy", empty_database)
     wait_for(lambda: sleeping(empty_database))
     second = run(tmp_path, "deploy", empty_database)
-    out, said = first.communicate(timeout=30)
+    out, said = first.communicate(timeout=60)
     assert first.returncode == 0, said
     assert "Deployed 3 changes" in out
     assert (second.returncode, "Nothing to deploy" in second.stdout) == (0, True)
@@ -336,7 +336,7 @@ def test_a_lock_that_another_deployment_got_ends_this_one(
         process = start(tmp_path, *how, empty_database)
         wait_for(lambda: sleeping(empty_database))
         other.execute("select pg_advisory_lock(75474063)")
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 5, said
     assert "released the deployment lock" in said
     assert recorded(empty_database) == (["a"] if action == "revert" else [])

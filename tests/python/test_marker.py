@@ -36,7 +36,7 @@ HALF = Sql(
     "create table h1 (id int);\nvacuum h1;\n\ncreate table h2 (\n  id int);\nselect nosuch;\n",
     "drop table if exists h2;\nvacuum h1;\ndrop table h1;\n",
 )
-SLOW = Sql("create table h1 (id int);\nvacuum h1;\nselect pg_sleep(30);\n", "drop table h1;\n")
+SLOW = Sql("create table h1 (id int);\nvacuum h1;\nselect pg_sleep(600);\n", "drop table h1;\n")
 
 
 def marked(dsn: str) -> list[str]:
@@ -234,7 +234,7 @@ def test_an_interrupt_tells_what_is_left(
     process = start(tmp_path, "deploy", empty_database)
     wait_for(lambda: sleeping(empty_database))
     process.send_signal(number)
-    _, said = process.communicate(timeout=15)
+    _, said = process.communicate(timeout=60)
     assert "what stands in deploy/h.sql up to line 3 took effect and stays" in said
     assert "deploy --resume" in said
     assert "was rolled back" not in said
@@ -381,7 +381,7 @@ def test_a_concurrent_index_does_not_wait_for_a_deployer_that_waits(
     first = start(tmp_path, "deploy", empty_database)
     wait_for(lambda: sleeping(empty_database))
     second = run(tmp_path, "deploy", empty_database)
-    _, said = first.communicate(timeout=30)
+    _, said = first.communicate(timeout=60)
     assert first.returncode == 0, said
     assert (second.returncode, "Nothing to deploy" in second.stdout) == (0, True), second.stderr
     assert recorded(empty_database) == ["d", "i"]
@@ -411,4 +411,23 @@ def test_a_script_that_was_made_atomic_since_takes_its_mark_away(
     assert done.returncode == 0, done.stderr
     assert tables(empty_database) == {"h1", "h2", "h3"}
     assert run(tmp_path, "status", "--check", empty_database).returncode == 0
+    assert nothing_made_for_marks(empty_database)
+
+
+def test_who_forbids_that_a_script_is_marked_is_named(empty_database: str, tmp_path: Path) -> None:
+    """A rule against DDL that only changes of the plan may break: those are not refused."""
+    forbids = (
+        "create function forbid() returns event_trigger language plpgsql as $$ begin"
+        " if tg_tag = 'CREATE SCHEMA' then raise 'no schemas here'; end if; end $$;\n"
+        "create event trigger guard on ddl_command_start execute function forbid();\n"
+    )
+    write_project(tmp_path, {"a": Sql(forbids), "d": DOUBLES, "v": Sql("vacuum d;\n")})
+    with pytest.raises(Failure) as failed:
+        deploy(tmp_path, empty_database)
+    said = str(failed.value)
+    assert "marked as begun in integrations_db.unfinished_scripts first" in said
+    assert "no schemas here" in said
+    assert "v was not begun." in said
+    assert "this event trigger: guard?" in said
+    assert recorded(empty_database) == ["a", "d"]
     assert nothing_made_for_marks(empty_database)

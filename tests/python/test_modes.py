@@ -141,6 +141,19 @@ def test_what_only_the_server_knows_turns_to_change_by_change(
     assert heard.steps[-3:] == [("e", "ok"), ("proc", "ok (not atomic)"), ("t", "ok")]
 
 
+def test_a_lost_connection_tells_of_all_changes_of_the_transaction(
+    empty_database: str, tmp_path: Path
+) -> None:
+    ends = Sql("select pg_terminate_backend(pg_backend_pid());\n")
+    write_project(tmp_path, {"a": table("a"), "b": ends, "c": table("c")})
+    with pytest.raises(Failure, match="a to c are untouched, they left nothing behind"):
+        deploy(tmp_path, empty_database, mode="all")
+    assert recorded(empty_database) == []
+    with pytest.raises(Failure, match=r"b is untouched, it left nothing behind"):
+        deploy(tmp_path, empty_database)
+    assert recorded(empty_database) == ["a"]
+
+
 def test_nothing_leaks_from_change_to_change_of_one_transaction(
     empty_database: str, tmp_path: Path
 ) -> None:

@@ -199,10 +199,19 @@ def test_nothing_secret_is_seen(server: Server, empty_database: str, tmp_path: P
 
 
 @pytest.mark.static
-@pytest.mark.parametrize("key", ["sslpassword", "oauth_client_secret"])
-def test_a_secret_that_psql_takes_only_in_public_is_refused(tmp_path: Path, key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "more"),
+    [
+        ("oauth_client_secret", {}),
+        ("sslpassword", {"service": "prod"}),
+        ("sslpassword", {"sslpassword": "hunter2 "}),
+    ],
+)
+def test_a_secret_that_psql_takes_only_in_public_is_refused(
+    tmp_path: Path, key: str, more: dict[str, str]
+) -> None:
     try:
-        dsn = make_conninfo(**{key: "hunter2"})
+        dsn = make_conninfo(**({key: "hunter2"} | more))
     except psycopg.ProgrammingError:
         pytest.skip(f"this libpq does not know {key}")  # it came with PostgreSQL 18
     with pytest.raises(Failure, match=key) as raised:
@@ -265,8 +274,8 @@ def gone(pid: int) -> bool:
 def sleeping(dsn: str) -> bool:
     with psycopg.connect(dsn) as conn:
         found = conn.execute(
-            "select from pg_stat_activity"
-            " where application_name = 'the name' and query like '%pg_sleep%' and state = 'active'"
+            "select from pg_stat_activity where datname = current_database()"
+            " and application_name = 'the name' and query like '%pg_sleep%' and state = 'active'"
         )
         return found.fetchone() is not None
 

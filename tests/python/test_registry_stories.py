@@ -11,7 +11,7 @@ import pytest
 from small_project import Sql, run, sqitch, table, tables, write_project
 from test_registry import another_database, content
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.long]
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def test_in_the_end_it_is_told_who_was_in_the_way(with_a: str, tmp_path: Path, s
 
         def work() -> None:
             with suppress(psycopg.errors.QueryCanceled):
-                holder.execute(f"select pg_sleep(30), '{SECRET}'".encode())
+                holder.execute(f"select pg_sleep(600), '{SECRET}'".encode())
 
         busy = threading.Thread(target=work)
         if state == "active":
@@ -216,7 +216,7 @@ def test_a_deadlock_is_tried_again(with_a: str, tmp_path: Path) -> None:
         wait_for(lambda: bool(rows(with_a, held)))
         other.execute("lock table a")
         other.rollback()
-        running.join(timeout=30)
+        running.join(timeout=60)
     assert "deadlock detected" in heard.text
     assert recorded(with_a) == ["a", "b"]
 

@@ -131,14 +131,14 @@ def test_an_unfinished_script_is_told(folder: Path, empty_database: str) -> None
 
 @pytest.mark.database
 def test_an_unfinished_script_that_still_runs(folder: Path, empty_database: str) -> None:
-    (folder / "deploy/index.sql").write_text("commit;\nselect pg_sleep(60);\nselect 1;\n")
+    (folder / "deploy/index.sql").write_text("commit;\nselect pg_sleep(600);\nselect 1;\n")
     with start(folder, "deploy", "--to", "index", empty_database) as process:
         wait_for(lambda: sleeping(empty_database))
         (told,) = run_json(folder, "status", empty_database)["unfinished"]
         assert (told["running"], told["outcome"]) == (True, None)
         assert run(folder, "status", empty_database).stdout.endswith(": it still runs\n")
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 @pytest.mark.database

@@ -129,15 +129,18 @@ def test_advisory_locks_of_every_kind_of_key_are_given_back(
     takes = (
         "begin;\nselect pg_advisory_lock(-1, -2), pg_advisory_lock(3, 4), pg_advisory_lock(-5),"
         " pg_advisory_lock(9000000000), pg_advisory_lock_shared(-6, 7),"
-        " pg_advisory_lock_shared(-8);\ncommit;\n"
+        " pg_advisory_lock_shared(-8), pg_advisory_xact_lock(9);\ncommit;\n"
     )
     look = (
         "do $$ begin if exists (select from pg_locks where locktype = 'advisory' and"
-        " pid = pg_backend_pid() and objid::int8 <> 75474063) then raise 'kept'; end if; end $$;\n"
+        " pid = pg_backend_pid() and objid::int8 not in (9, 75474063)) then"
+        " raise 'kept'; end if; end $$;\n"
     )
     write_project(tmp_path, {"a": Sql(takes, verify=look)})
-    deploy(tmp_path, empty_database)
+    heard = Heard()
+    deploy(tmp_path, empty_database, heard)
     assert recorded(empty_database) == ["a"]
+    assert "WARNING" not in heard.text
 
 
 def test_the_encoding_of_a_verify_script_does_not_reach_the_record(
@@ -172,12 +175,12 @@ def test_a_connection_that_is_lost_while_a_script_runs_apart_is_told_truly(
 def test_an_interrupt_while_a_script_that_ran_apart_is_verified_tells_what_is_left(
     empty_database: str, tmp_path: Path
 ) -> None:
-    slow = "select pg_sleep(30);\n"
+    slow = "select pg_sleep(600);\n"
     write_project(tmp_path, {"h": Sql("create table h1 ();\nvacuum h1;\n", verify=slow)})
     process = start(tmp_path, "deploy", empty_database)
     wait_for(lambda: sleeping(empty_database))
     process.terminate()
-    _, said = process.communicate(timeout=15)
+    _, said = process.communicate(timeout=60)
     assert "h took effect and was not verified" in said
     assert "deploy --resume" in said
     done = run(tmp_path, "deploy", empty_database)
@@ -231,7 +234,7 @@ def test_whoever_reads_the_marks_keeps_no_change_from_being_recorded(
         process = start(tmp_path, "deploy", empty_database, "--to", "h")
         wait_for(lambda: sleeping(empty_database))
         reader.execute("select from integrations_db.unfinished_scripts")
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
         assert process.returncode == 0, said
         assert "trying again" not in said
     assert recorded(empty_database) == ["h"]

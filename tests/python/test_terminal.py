@@ -117,7 +117,14 @@ def test_a_log_is_nobody_who_watches(
 @pytest.mark.static
 def test_an_encoding_that_lacks_letters_is_no_error(tmp_path: Path) -> None:
     write_project(tmp_path, {"阱": table("a")})
-    done = run(tmp_path, "plan", PYTHONIOENCODING="latin-1")
+    done = subprocess.run(  # noqa: S603  # Python reads the variable when it starts
+        command("plan"),
+        cwd=tmp_path,
+        env=environment(PYTHONIOENCODING="latin-1"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (0, "\\u9631\n")
 
 

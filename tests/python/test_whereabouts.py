@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pty
 import shlex
@@ -12,13 +13,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 import pytest
-from engine import Heard, deploy
+from engine import Heard, deploy, revert
 from psycopg.conninfo import conninfo_to_dict
 from small_project import (
     Sql,
     command,
     environment,
+    events,
     recorded,
     require,
     rows,
@@ -29,6 +32,8 @@ from small_project import (
 )
 from test_deployer import sleeping, start, wait_for
 
+from integrations_db.deploy import Mode
+from integrations_db.errors import Failure
 from integrations_db.terminal import Unwritable
 from integrations_db.testing.servers import Server
 
@@ -135,15 +140,43 @@ def test_closed_streams(empty_database: str, tmp_path: Path, closed: str) -> Non
 
 
 @pytest.mark.static
-@pytest.mark.parametrize("arguments", [("plan",), ("plan", "--json")])
-def test_a_full_disk_under_the_output(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    ["plan", "plan --json", "check", "--help", "deploy -h", "server --help", "--version"],
+)
+def test_an_output_that_cannot_be_written(tmp_path: Path, arguments: str) -> None:
     write_project(tmp_path, {"a": table("a")})
-    done = redirected(tmp_path, ">/dev/full", *arguments)
+    done = redirected(tmp_path, ">/dev/full", *arguments.split())
     assert done.returncode == 1
     assert done.stderr == (
         "integrations-db: standard output cannot be written: No space left on device\n"
     )
-    assert redirected(tmp_path, "2>/dev/full", "plan", "--nonsense").returncode == 2
+    # A reader that has gone, as that of `| head`, wants to hear nothing more.
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer) as pipe:
+        gone = subprocess.run(  # noqa: S603
+            command(*arguments.split()),
+            cwd=tmp_path,
+            env=environment(),
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (gone.returncode, gone.stderr) == (1, "")
+
+
+@pytest.mark.static
+@pytest.mark.parametrize("broken", ["2>/dev/full", ">/dev/full", ">/dev/full 2>&1"])
+@pytest.mark.parametrize("arguments", ["plan --nonsense", "status nosuch", "status nosuch --json"])
+def test_errors_keep_their_code_where_they_cannot_be_told(
+    tmp_path: Path, broken: str, arguments: str
+) -> None:
+    write_project(tmp_path, {"a": table("a")})
+    done = redirected(tmp_path, broken, *arguments.split())
+    assert done.returncode == 2
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.database
@@ -198,7 +231,7 @@ def test_a_signal_at_the_prompt(
 
 @pytest.mark.database
 def test_a_terminal_that_hangs_up(empty_database: str, tmp_path: Path) -> None:
-    write_project(tmp_path, {"a": Sql("select pg_sleep(60);\n")})
+    write_project(tmp_path, {"a": Sql("select pg_sleep(600);\n")})
     process = start(tmp_path, "deploy", empty_database)
     wait_for(lambda: sleeping(empty_database))
     process.send_signal(signal.SIGHUP)
@@ -248,3 +281,75 @@ def test_more_than_the_server_can_count(tmp_path: Path, arguments: tuple[str, ..
     done = run(tmp_path, *arguments, "host=/nowhere")
     assert done.returncode == 2, done.stderr
     assert f"'{arguments[1]}'" in done.stderr or "'-n'" in done.stderr
+
+
+class Deaf(Heard):
+    """Cannot tell any more, once a change is done."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def done(self, title: str, seconds: float, remark: str = "ok") -> None:
+        raise self.error
+
+    def failed(self, title: str) -> None:
+        raise self.error
+
+
+@pytest.mark.database
+@pytest.mark.parametrize(
+    "error",
+    [
+        BrokenPipeError(),
+        OSError(errno.EIO, "the terminal has gone"),
+        UnicodeEncodeError("ascii", "\u00e9", 0, 1, "no such letter"),
+        Unwritable("the disk is full"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("mode", ["change", "all"])
+def test_what_cannot_be_told_any_more_was_done_all_the_same(
+    empty_database: str, tmp_path: Path, mode: Mode, error: Exception
+) -> None:
+    write_project(tmp_path, {"a": table("a")})
+    with pytest.raises(type(error)) as raised:
+        deploy(tmp_path, empty_database, Deaf(error), mode=mode)
+    assert raised.value.__notes__[-1] == (
+        "a was deployed and recorded; nothing after it was begun."
+    )
+    assert events(empty_database) == [("deploy", "a")]
+    with pytest.raises(type(error)) as raised:
+        revert(tmp_path, empty_database, Deaf(error))
+    assert raised.value.__notes__[-1] == (
+        "a was reverted, and that is recorded; nothing after it was begun."
+    )
+    assert events(empty_database) == [("deploy", "a"), ("revert", "a")]
+
+
+@pytest.mark.database
+def test_why_a_change_failed_is_told_where_the_progress_cannot_be(
+    empty_database: str, tmp_path: Path
+) -> None:
+    write_project(tmp_path, {"a": Sql("select nosuch;\n")})
+    with pytest.raises(Failure, match="nosuch"):
+        deploy(tmp_path, empty_database, Deaf(BrokenPipeError()))
+    assert events(empty_database) == [("fail", "a")]
+
+
+@pytest.mark.database
+def test_a_reader_that_goes_away_makes_no_failure(empty_database: str, tmp_path: Path) -> None:
+    slow = Sql("begin;\nselect pg_advisory_xact_lock(1);\ncommit;\n")
+    write_project(tmp_path, {"a": slow, "b": table("b")})
+    with psycopg.connect(empty_database) as holder:
+        holder.execute("select pg_advisory_lock(1)")
+        process = start(tmp_path, "deploy", "--lock-timeout", "0", empty_database)
+        assert process.stdout and process.stderr
+        wait_for(lambda: bool(rows(empty_database, "select 1 from pg_locks where not granted")))
+        process.stdout.close()
+    with process.stderr:
+        stderr = process.stderr.read()
+    assert process.wait(timeout=60) == 1
+    assert events(empty_database) == [("deploy", "a")]
+    assert "a was deployed and recorded; nothing after it was begun." in stderr
+    assert "Traceback" not in stderr

@@ -8,7 +8,8 @@ do $verify$
 begin
   if (
     select not p.prosecdef
-           and pg_catalog.pg_get_function_arguments(p.oid) = 'name text'
+           and pg_catalog.pg_get_function_arguments(p.oid)
+               = 'name text, what text DEFAULT ''name''::text'
            and pg_catalog.pg_get_function_result(p.oid) = 'void'
            and p.provolatile = 'i'
            and p.proowner = pg_catalog.to_regrole('integrations_owner')
@@ -17,7 +18,7 @@ begin
            ]
            and pg_catalog.obj_description(p.oid, 'pg_proc') is not null
       from pg_catalog.pg_proc as p
-     where p.oid = pg_catalog.to_regprocedure('integrations_private.check_name(text)')
+     where p.oid = pg_catalog.to_regprocedure('integrations_private.check_name(text, text)')
   ) is not true then
     raise exception 'verify functions/check_name: missing, or differs in its definition';
   end if;
@@ -29,8 +30,8 @@ begin
            cross join lateral pg_catalog.aclexplode(
              coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) as a
            cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
-     where p.oid = pg_catalog.to_regprocedure('integrations_private.check_name(text)')
-  ) is distinct from array['integrations_owner'] then
+     where p.oid = pg_catalog.to_regprocedure('integrations_private.check_name(text, text)')
+  ) is distinct from array['integrations_keymaster', 'integrations_owner'] then
     raise exception 'verify functions/check_name: the privileges differ';
   end if;
 end

@@ -8,7 +8,7 @@ do $verify$
 begin
   if (
     select not p.prosecdef
-           and pg_catalog.pg_get_function_arguments(p.oid) = ''
+           and pg_catalog.pg_get_function_arguments(p.oid) = 'forgotten interval'
            and pg_catalog.pg_get_function_result(p.oid)
                = 'TABLE(check_name text, '
                || 'status text, '
@@ -20,7 +20,7 @@ begin
            ]
            and pg_catalog.obj_description(p.oid, 'pg_proc') is not null
       from pg_catalog.pg_proc as p
-     where p.oid = pg_catalog.to_regprocedure('integrations_private.examine_data()')
+     where p.oid = pg_catalog.to_regprocedure('integrations_private.examine_data(interval)')
   ) is not true then
     raise exception 'verify functions/examine_data: missing, or differs in its definition';
   end if;
@@ -32,7 +32,7 @@ begin
            cross join lateral pg_catalog.aclexplode(
              coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) as a
            cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
-     where p.oid = pg_catalog.to_regprocedure('integrations_private.examine_data()')
+     where p.oid = pg_catalog.to_regprocedure('integrations_private.examine_data(interval)')
   ) is distinct from array['integrations_keymaster', 'integrations_owner'] then
     raise exception 'verify functions/examine_data: the privileges differ';
   end if;

@@ -16,7 +16,8 @@ begin
            and p.provolatile = 's'
            and p.proowner = pg_catalog.to_regrole('integrations_owner')
            and p.proconfig = array[
-             'search_path=pg_catalog, pg_temp'
+             'search_path=pg_catalog, pg_temp',
+             'quote_all_identifiers=off'
            ]
            and pg_catalog.obj_description(p.oid, 'pg_proc') is not null
       from pg_catalog.pg_proc as p

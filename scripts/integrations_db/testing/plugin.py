@@ -64,7 +64,7 @@ class Session:
     def new_server(self, kind: str) -> AbstractContextManager[Server]:
         """Gives another server of a kind; see ``servers.running``."""
         dockerfile = self.config.rootpath / self.config.getini("test_dockerfile")
-        return servers.running(kind, dockerfile, self.say)
+        return servers.running(kind, dockerfile, self.say, models=self.folder)
 
     @property
     def server(self) -> Server:

@@ -1,21 +1,22 @@
 -- Tests functions/check_name.
 begin;
-select plan(15);
+select plan(16);
 
-select has_function('integrations_private', 'check_name', array['text']);
+select has_function('integrations_private', 'check_name', array['text', 'text']);
 select is(
   pg_catalog.pg_get_function_arguments(
-    'integrations_private.check_name(text)'::regprocedure
+    'integrations_private.check_name(text,text)'::regprocedure
   ),
-  'name text',
+  $$name text, what text DEFAULT 'name'::text$$,
   'its parameters are called by these names'
 );
-select function_returns('integrations_private', 'check_name', array['text'], 'void');
-select function_lang_is('integrations_private', 'check_name', array['text'], 'plpgsql');
-select volatility_is('integrations_private', 'check_name', array['text'], 'immutable');
-select isnt_definer('integrations_private', 'check_name', array['text']);
-select function_owner_is('integrations_private', 'check_name', array['text'], 'integrations_owner');
-select tests.executable_by('integrations_private.check_name(text)', array[]::name[]);
+select function_returns('integrations_private', 'check_name', array['text', 'text'], 'void');
+select function_lang_is('integrations_private', 'check_name', array['text', 'text'], 'plpgsql');
+select volatility_is('integrations_private', 'check_name', array['text', 'text'], 'immutable');
+select isnt_definer('integrations_private', 'check_name', array['text', 'text']);
+select function_owner_is('integrations_private', 'check_name', array['text', 'text'], 'integrations_owner');
+select tests.executable_by(
+  'integrations_private.check_name(text,text)', array['integrations_keymaster']);
 
 select tests.as_owner(null);
 select lives_ok($$ select integrations_private.check_name('My CRM') $$, 'a name');
@@ -32,6 +33,9 @@ select throws_ok(
 select throws_ok(
   $$ select integrations_private.check_name(pg_catalog.repeat('a', 201)) $$, '22023',
   'name must have 1 to 200 characters, not all blank', 'check_name refuses 201 characters');
+select throws_ok(
+  $$ select integrations_private.check_name('', 'holder') $$, '22023',
+  'holder must have 1 to 200 characters, not all blank', 'it says what the name is of');
 
 select * from finish();
 rollback;

@@ -21,7 +21,7 @@ select results_eq(
     select pg_catalog.count(*), pg_catalog.count(distinct d.check_name)
       from integrations.doctor() as d
   $$,
-  $$ values (35::bigint, 35::bigint) $$, 'it makes 35 checks');
+  $$ values (41::bigint, 41::bigint) $$, 'it makes 41 checks');
 select is_empty(
   $$ select * from integrations.doctor() as d where d.status not in ('ok', 'warn', 'fail') $$,
   'each is ok, warn or fail');

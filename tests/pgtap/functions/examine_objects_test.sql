@@ -19,8 +19,9 @@ select tests.as_keymaster();
 select set_eq(
   'select check_name from integrations_private.examine_objects()',
   array[
-    'definer_functions', 'search_path', 'public_functions', 'row_security', 'append_only',
-    'triggers', 'credentials_readers', 'pgcrypto_schema', 'default_privileges'
+    'definer_functions', 'search_path', 'public_functions', 'row_security', 'policies',
+    'table_privileges', 'foreign_code', 'statistics', 'append_only', 'triggers',
+    'credentials_readers', 'pgcrypto_schema', 'default_privileges'
   ],
   'it makes these checks');
 select set_eq(

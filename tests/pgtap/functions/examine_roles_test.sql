@@ -20,7 +20,7 @@ select set_eq(
   'select check_name from integrations_private.examine_roles()',
   array[
     'package_roles', 'bypass_row_security', 'owner_members', 'service_and_auditor', 'createrole',
-    'role_admins', 'public_temp', 'public_create', 'logical_backup'
+    'role_admins', 'predefined_roles', 'public_temp', 'public_create', 'logical_backup'
   ],
   'it makes these checks');
 select tests.as_superuser();

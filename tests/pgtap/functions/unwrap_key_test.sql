@@ -1,6 +1,6 @@
 -- Tests functions/unwrap_key.
 begin;
-select plan(21);
+select plan(24);
 
 select has_function(
   'integrations_private', 'unwrap_key', array['uuid', 'uuid', 'bytea', 'bytea', 'bytea']
@@ -88,6 +88,31 @@ select is(
     'detail', pg_catalog.format('Key %s.', k.id),
     'hint', 'The stored key was altered or moved. Restore it from a backup.'),
   'the error names the key and tells nothing of its bytes')
+from key as k;
+
+-- A server in trouble is no damage: whoever took it for that would look for an attacker.
+select tests.as_superuser();
+create function tests.decrypt_in_trouble(sqlstate text) returns void language plpgsql as $f$
+begin
+  execute pg_catalog.format(
+    'create or replace function integrations_private.decrypt_bytes(ciphertext bytea,'
+    ' passphrase text) returns bytea language plpgsql as'
+    ' $$ begin raise exception ''in trouble'' using errcode = %L; end $$', sqlstate);
+end
+$f$;
+do $$ begin perform tests.decrypt_in_trouble('53200'); end $$;
+select throws_ok(
+  pg_catalog.format(
+    'select integrations_private.unwrap_key(%L, %L, %L, %L, %L)',
+    tests.tenant_a(), k.id, tests.kek(), k.wrapped, k.check_value),
+  '53200', 'in trouble', 'no memory is not an altered key')
+from key as k;
+do $$ begin perform tests.decrypt_in_trouble('54000'); end $$;
+select throws_ok(
+  pg_catalog.format(
+    'select integrations_private.unwrap_key(%L, %L, %L, %L, %L)',
+    tests.tenant_a(), k.id, tests.kek(), k.wrapped, k.check_value),
+  '54000', 'in trouble', 'nor is a limit')
 from key as k;
 
 select * from finish();

@@ -25,13 +25,12 @@ select set_eq(
        and not a.attisdropped
        and a.attgenerated = ''
        and (a.atttypid in ('bytea'::regtype, 'bytea[]'::regtype)
-            -- An envelope has a CHECK on its shape.
+            -- From an envelope its key is generated, and a CHECK wants that key.
             or exists (select
-                         from pg_catalog.pg_constraint as k
-                        where k.conrelid = c.oid
-                          and k.contype = 'c'
-                          and a.attnum = any (k.conkey)
-                          and pg_catalog.pg_get_constraintdef(k.oid) ~ '''(ct|mac)'''))
+                         from pg_catalog.pg_attrdef as d
+                        where d.adrelid = c.oid
+                          and pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+                              ~ pg_catalog.format('envelope_key_id\(%s\)', a.attname)))
   $$,
   'select relation, field from pg_temp.rotated',
   'every column of bytes or envelopes is known to rotation');

@@ -27,7 +27,7 @@ class Log:
         """Gives the text, up to a mark that is written now: absence then means absence."""
         mark = f"mark {uuid4()}"
         self.superuser.run(f"do $$ begin raise log '{mark}'; end $$")
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while mark not in (text := self._read()):
             if time.monotonic() > until:
                 pytest.fail(

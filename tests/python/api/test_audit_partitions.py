@@ -262,13 +262,23 @@ def test_this_month_is_never_dropped(world: World, keep: str) -> None:
 
 @pytest.mark.parametrize(
     "keep",
-    ["0", "-1 day", "23:59:59", "1 month -40 days", "1001 years", "178000000 years"],
+    [
+        "0",
+        "-1 day",
+        "-178000000 years",
+        "23:59:59",
+        "1 month -40 days",
+        "-1200 months 36001 days",  # compares as a day: 523 days in the future
+        "1001 years",
+        "178000000 years",
+    ],
 )
 def test_a_bad_keep_is_refused(world: World, keep: str) -> None:
     world.new_stored()
     before = catalogue(world)
-    with world.refused("22023"):
+    with world.refused("22023") as caught:
         maintain(world.admin, keep)
+    assert "keep must be" in str(caught.value)
     assert catalogue(world) == before
 
 
@@ -279,6 +289,75 @@ def test_a_clock_that_ran_ahead_does_not_swallow_the_coming_months(world: World)
     assert maintain(world.admin) == [("kept", "audit_log_default"), *coming(world, 1)]
     assert maintain(world.admin) == [("kept", "audit_log_default")]
     assert rows_of(world) == before
+
+
+def new_log(world: World, *months: datetime) -> None:
+    """Gives the log an empty default partition, and one for each of these months only."""
+    world.superuser.run(f"drop table {DEFAULT}")
+    world.superuser.run("select integrations_private.add_audit_partition(null, null)")
+    for month in months:
+        until = first_of(month, 1)
+        world.superuser.run("select integrations_private.add_audit_partition(%s, %s)", month, until)
+
+
+def test_an_old_month_before_the_first_entry_of_this_one(world: World) -> None:
+    """The entry about its end goes into the partition of this month, not into the default one."""
+    old = first_of(now(world), -5)
+    new_log(world, old)
+    assert maintain(world.admin, "1 month") == [("dropped", named(old)), *coming(world)]
+    assert rows_of(world, DEFAULT) == set()
+    assert maintain(world.admin, "1 month") == []
+
+
+def test_old_entries_beside_a_month_that_has_its_partition(world: World) -> None:
+    """As after an import: they do not stretch over it to this month."""
+    old = first_of(now(world), -2)
+    new_log(world, first_of(now(world), -1))
+    add_entry(world, old)
+    before = rows_of(world)
+    assert maintain(world.admin) == [("bounded", named(old)), *coming(world)]
+    assert rows_of(world) == before
+
+
+def test_old_entries_up_to_this_month(world: World) -> None:
+    """This month goes with them: entries of it come until the last moment, and would not fit."""
+    new_log(world)
+    old = first_of(now(world), -1)
+    add_entry(world, old)
+    both = f"{named(old)}_to_{first_of(now(world)):%Y_%m}"
+    assert maintain(world.admin) == [("bounded", both), *coming(world, 1)]
+
+
+def test_old_entries_on_both_sides_of_a_partition_stay(world: World) -> None:
+    new_log(world, first_of(now(world), -5))
+    for months in (-6, -4):
+        add_entry(world, first_of(now(world), months))
+    before = rows_of(world)
+    assert maintain(world.admin) == [("kept", "audit_log_default"), *coming(world)]
+    assert rows_of(world) == before
+
+
+def test_it_waits_for_two_seconds_where_no_lock_timeout_is_set(world: World) -> None:
+    world.new_stored()
+    before = catalogue(world)
+    world.admin.run("set lock_timeout = 0")
+    world.admin.run("set statement_timeout = '60s'")  # another error, where it would wait for ever
+    with world.auditor.conn.transaction():
+        world.auditor.rows("select count(*) from integrations.audit_trail")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            maintain(world.admin)
+    assert catalogue(world) == before
+
+
+def test_a_month_that_was_detached_is_in_the_way_until_it_is_renamed(world: World) -> None:
+    maintain(world.admin)
+    last = named(first_of(now(world), 3))
+    world.superuser.run(f"alter table {LOG} detach partition integrations_private.{last}")
+    with world.refused("42P07") as caught:
+        maintain(world.admin)
+    assert last in str(caught.value)
+    world.superuser.run(f"alter table integrations_private.{last} rename to kept_by_hand")
+    assert maintain(world.admin) == [("created", last)]
 
 
 def test_entries_on_both_sides_of_a_partition_stay_where_they_are(world: World) -> None:
@@ -564,3 +643,23 @@ def test_only_whole_past_months_of_the_log_can_be_dropped(
             keymaster.run(
                 "select integrations_private.drop_audit_partition(%s::oid::regclass)", oid
             )
+
+
+def test_a_partition_that_has_just_ended_is_not_dropped(
+    world: World, login: Callable[[str, str], str]
+) -> None:
+    """Nor can be in a time zone where its last day is not over; a day later it can."""
+    new_log(world)
+    keymaster = world.log_in(login("integrations_keymaster", world.dsn))
+    drop = "select integrations_private.drop_audit_partition(%s::text::regclass)"
+    add = "select integrations_private.add_audit_partition(%s, %s)::text"
+    ended = [(-40, -25, True), (-2, -1, False)]  # hours, before now; each named after its month
+    for since, until, may_go in ended:
+        partition = world.superuser.value(
+            add, now(world) + timedelta(hours=since), now(world) + timedelta(hours=until)
+        )
+        if may_go:
+            keymaster.run(drop, partition)
+        else:
+            with world.refused("22023"):
+                keymaster.run(drop, partition)

@@ -31,7 +31,7 @@ def behind(
 ) -> Future[object]:
     """Starts an action on another thread, and goes on once it waits for a lock."""
     future = pool.submit(action)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     waits = "select wait_event_type = 'Lock' from pg_stat_activity where pid = %s"
     while not world.superuser.value(waits, client.conn.info.backend_pid):
         assert not future.done(), f"it did not wait: {future.exception() or future.result()}"
@@ -42,7 +42,7 @@ def behind(
 
 def answer(future: Future[Any]) -> str | None:
     """Gives the SQLSTATE with which an action ended, None for success."""
-    error = future.exception(timeout=10)
+    error = future.exception(timeout=60)
     assert error is None or isinstance(error, psycopg.Error), error
     return error.sqlstate if error else None
 

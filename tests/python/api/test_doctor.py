@@ -6,7 +6,10 @@ included; so the others' logins, which come and go meanwhile, are seen, too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import timedelta
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -172,11 +175,41 @@ def test_a_setting_that_prints_none(world: World, statements: list[str]) -> None
     assert status == "ok" or "alter database" in statements[0]
 
 
+@pytest.mark.parametrize(
+    ("check", "statements"),
+    [
+        ("log_min_duration_statement",
+         ["alter role {stranger} set log_min_duration_statement = 0",
+          "alter role {stranger} set log_parameter_max_length = 0"]),
+        ("log_min_duration_sample",
+         ["alter role {stranger} set log_min_duration_sample = 0",
+          "alter role {stranger} set log_statement_sample_rate = 0"]),
+        ("auto_explain.log_verbose", ["alter role {stranger} set auto_explain.log_verbose = on"]),
+        # Every superuser is a member of everything, and has a check of his own.
+        ("log_statement",
+         ["alter role {stranger} superuser", "alter role {stranger} set log_statement = 'all'"]),
+        # What another database has is not for this one.
+        ("log_statement", ["alter role {stranger} in database postgres set log_statement = 'all'"]),
+    ],
+)  # fmt: skip
+def test_what_prints_none_by_itself(world: World, check: str, statements: list[str]) -> None:
+    _, detail = after(world, "grant svc_integration to {stranger}", *statements)[check]
+    assert user(world.logins["stranger"]) not in detail
+
+
 BROKEN: list[tuple[str, str, str, list[str]]] = [
     ("package_roles", "fail", "integrations_tenant", ["alter role integrations_tenant createdb"]),
-    ("package_roles", "fail", "svc_integration", ["alter role svc_integration bypassrls"]),
+    *[
+        ("package_roles", "fail", "svc_integration", [f"alter role svc_integration {power}"])
+        for power in ("superuser", "bypassrls", "createrole", "replication")
+    ],
     ("bypass_row_security", "fail", "{svc}", ["alter role {svc} bypassrls"]),
     ("bypass_row_security", "fail", "{tenant}", ["alter role {tenant} superuser"]),
+    *[
+        ("bypass_row_security", "fail", "{stranger}",
+         [f"grant {role} to {{stranger}}", "alter role {stranger} bypassrls"])
+        for role in ("integrations_admin", "integrations_auditor")
+    ],
     ("owner_members", "warn", "{stranger}", ["grant integrations_owner to {stranger}"]),
     ("owner_members", "warn", "{stranger}", ["grant integrations_keymaster to {stranger}"]),
     (
@@ -188,6 +221,25 @@ BROKEN: list[tuple[str, str, str, list[str]]] = [
     ),
     ("service_and_auditor", "fail", "{svc}", ["grant integrations_auditor to {svc}"]),
     ("role_admins", "warn", "{svc}", ["grant svc_integration to {svc} with admin option"]),
+    (
+        "role_admins",
+        "warn",
+        "{stranger}",
+        ["create role between_them", "grant svc_integration to between_them with admin option",
+         "grant between_them to {stranger}"],
+    ),
+    (
+        "role_admins",
+        "warn",
+        "{stranger}",
+        ["create role between_them in role integrations_owner",
+         "grant between_them to {stranger} with admin option"],
+    ),
+    *[
+        ("predefined_roles", "warn", f"{{stranger}} in {role}", [f"grant {role} to {{stranger}}"])
+        for role in ("pg_write_all_data", "pg_read_server_files", "pg_write_server_files",
+                     "pg_execute_server_program")
+    ],
     ("public_create", "fail", "database {db}", ["grant create on database {db} to public"]),
     ("public_create", "fail", "schema public", ["grant create on schema public to public"]),
     ("logical_backup", "warn", "{stranger}", ["grant pg_read_all_data to {stranger}"]),
@@ -233,6 +285,93 @@ BROKEN: list[tuple[str, str, str, list[str]]] = [
         "fail",
         "integrations.instance_overview",
         ["alter view integrations.instance_overview set (security_invoker = false)"],
+    ),
+    (
+        "row_security",
+        "fail",
+        "integrations.copies",
+        ["create materialized view integrations.copies as"
+         " select * from integrations.integration_instances"],
+    ),
+    (
+        "policies",
+        "fail",
+        "integrations.integration_instances.others",
+        ["create policy others on integrations.integration_instances using (true)"],
+    ),
+    (
+        "policies",
+        "fail",
+        "integrations_private.tenant_keys.tenant_all",
+        ["alter policy tenant_all on integrations_private.tenant_keys using (true)"],
+    ),
+    (
+        "policies",
+        "fail",
+        "integrations_private.read_leases.tenant_all",
+        ["alter policy tenant_all on integrations_private.read_leases with check (true)"],
+    ),
+    (
+        "policies",
+        "fail",
+        "integrations.integration_instances.tenant_all",
+        ["alter policy tenant_all on integrations.integration_instances to public"],
+    ),
+    (
+        "policies",
+        "fail",
+        "integrations.integration_instances.auditor_select",
+        ["alter policy auditor_select on integrations.integration_instances"
+         " to integrations_auditor, integrations_tenant"],
+    ),
+    (
+        "policies",
+        "fail",
+        "integrations.integration_instances.keymaster_select",
+        ["alter policy keymaster_select on integrations.integration_instances to {svc}"],
+    ),
+    (
+        "table_privileges",
+        "fail",
+        "integrations_private.audit_log to svc_integration",
+        ["grant insert on integrations_private.audit_log to svc_integration"],
+    ),
+    (
+        "table_privileges",
+        "fail",
+        "integrations.integration_instances to PUBLIC",
+        ["grant update (status) on integrations.integration_instances to public"],
+    ),
+    (
+        "table_privileges",
+        "fail",
+        "integrations_private.tenant_keys to integrations_auditor",
+        ["grant select on integrations_private.tenant_keys to integrations_auditor"],
+    ),
+    (
+        "foreign_code",
+        "warn",
+        "integrations_private.audit_log.forget",
+        ["create rule forget as on insert to integrations_private.audit_log do instead nothing"],
+    ),
+    (
+        "foreign_code",
+        "warn",
+        "integrations.integration_instances.copy_rows",
+        ["create trigger copy_rows before update on integrations.integration_instances for each row"
+         " execute function suppress_redundant_updates_trigger()"],
+    ),
+    (
+        "statistics",
+        "warn",
+        "integrations.integration_instances.credentials",
+        ["alter table integrations.integration_instances alter credentials set statistics 100"],
+    ),
+    (
+        "statistics",
+        "warn",
+        "integrations_private.tenant_keys.wrapped",
+        ["alter table integrations_private.tenant_keys alter wrapped set statistics -1"],
     ),
     (
         "append_only",
@@ -330,6 +469,82 @@ def test_what_somebody_has_broken(
     assert found in detail.partition("Found:")[2]
 
 
+def test_the_way_to_quote_names_does_not_matter(world: World) -> None:
+    plain = {name: status for name, (status, _) in after(world).items()}
+    quoted = after(world, "set local quote_all_identifiers = on")
+    assert {name: status for name, (status, _) in quoted.items()} == plain
+
+
+def test_a_superuser_is_told_of_once(world: World) -> None:
+    """He needs no membership; that he has one is what is told."""
+    report = after(
+        world,
+        "alter role {stranger} superuser createrole",
+        "grant svc_integration to {stranger} with admin option",
+        "grant pg_read_all_data, pg_write_all_data to {stranger}",
+    )
+    stranger = user(world.logins["stranger"])
+    told = {name for name, (_, detail) in report.items() if stranger in detail}
+    assert told == {"bypass_row_security"}
+
+
+def test_a_login_that_can_dump_is_no_hazard(world: World) -> None:
+    grants = ("alter role {stranger} bypassrls", "grant pg_read_all_data to {stranger}")
+    stranger = user(world.logins["stranger"])
+    assert stranger in after(world, grants[1])["logical_backup"][1]
+    report = after(world, *grants)
+    assert not [name for name, (_, detail) in report.items() if stranger in detail]
+
+
+def test_a_setting_of_the_one_who_asks(world: World, login: Callable[[str, str], str]) -> None:
+    """It is his: the sessions of others do not begin with it."""
+    conninfo = login("integrations_admin", world.dsn)
+    world.superuser.run(f"alter role {user(conninfo)} set log_statement = 'all'")
+    status, detail = examine(world.log_in(conninfo))["log_statement"]
+    assert status == "fail"
+    assert {"this session", user(conninfo)} <= set(re.split(r", |: |[.]", detail))
+    assert user(world.logins["svc_integration"]) not in detail
+
+
+def test_a_reader_of_tables_is_no_hazard(world: World) -> None:
+    """As a login with BYPASSRLS that dumps; policies hide the rows from all others."""
+    schemas = "integrations, integrations_private"
+    statement = f"grant select on all tables in schema {schemas} to {{stranger}}"
+    report = after(world, statement)
+    assert report["table_privileges"][0] == "ok", report["table_privileges"]
+    assert report["credentials_readers"][0] == "fail"
+
+
+def test_a_kek_of_a_kms_is_turned_there(world: World) -> None:
+    with world.svc.within(uuid4()):
+        world.svc.add_tenant_key("kek in a kms", bytes(range(32)), b"wrapped")
+    age = (
+        "update integrations_private.key_encryption_keys"
+        " set created_at = now() - interval '366 days' where kek_id = 'kek in a kms'"
+    )
+    assert "kek in a kms" not in after(world, age)["keks_never_rotated"][1]
+
+
+def test_a_prepared_transaction_that_nobody_ends(world: World) -> None:
+    """Doctor asks about an hour; so it is asked here what it would say after no time at all."""
+    if world.superuser.value("show max_prepared_transactions") == "0":
+        pytest.skip("the server allows no prepared transactions (max_prepared_transactions = 0)")
+    query = "select status, detail from integrations_private.examine_data(%s)"
+    query += " where check_name = 'prepared_transactions'"
+    [name] = [f"forgotten {uuid4()}"]
+    world.tenant.run("begin")
+    world.tenant.run("select 1")
+    world.tenant.run(f"prepare transaction '{name}'")
+    try:
+        [(status, detail)] = world.superuser.rows(query, timedelta(0))
+        assert status == "warn"
+        assert "Found: 1, the oldest of 2" in detail
+        assert examine(world.admin)["prepared_transactions"][0] == "ok", "not for an hour"
+    finally:
+        world.tenant.run(f"rollback prepared '{name}'")
+    assert world.superuser.rows(query, timedelta(0))[0][0] == "ok"
+
+
 def test_createrole_is_a_way_in_before_16(world: World) -> None:
     status, detail = after(world, "alter role {stranger} createrole")["createrole"]
     old = world.superuser.conn.info.server_version < 160000
@@ -407,6 +622,7 @@ def test_tls_as_far_as_it_may_look(world: World) -> None:
     plain = world.superuser.value(
         "select count(*) from pg_hba_file_rules where type = 'host' and auth_method <> 'reject'"
         " and address not in ('127.0.0.1', '::1', 'localhost', 'samehost')"
+        " and database <> '{replication}'"
     )
     with world.superuser.conn.transaction(force_rollback=True):
         world.superuser.run("grant select on pg_hba_file_rules to integrations_keymaster")
@@ -417,6 +633,42 @@ def test_tls_as_far_as_it_may_look(world: World) -> None:
         [(status, detail)] = world.superuser.rows(query)
     assert status == ("warn" if plain else "ok")
     assert "cannot be seen" not in detail
+
+
+HBA = {
+    "local all all trust": False,
+    "host all all 127.0.0.1/32 trust": False,
+    "host all all 127.0.0.0/8 trust": False,
+    "host all all ::1/128 trust": False,
+    "host all all localhost trust": False,
+    "host all all samehost trust": False,
+    "hostssl all all 0.0.0.0/0 scram-sha-256": False,
+    "host all all 0.0.0.0/0 reject": False,
+    "host replication all 10.0.0.0/8 scram-sha-256": False,  # neither keys nor credentials
+    "host all,replication all 10.0.0.0/8 scram-sha-256": True,
+    "host all all 10.0.0.0/8 scram-sha-256": True,
+    "host all all all scram-sha-256": True,
+    "hostnossl all all 10.0.0.0/8 scram-sha-256": True,
+    "hostnogssenc all all 10.0.0.0/8 scram-sha-256": True,
+}
+
+
+def test_lines_of_pg_hba(cluster: Server) -> None:
+    """The server shows what the file says now, and does not go by it before a reload."""
+    with connect(cluster.dsn) as conn:
+        deploy(conn, verified=False)
+        dba = Client(conn)
+        conn.execute(
+            psycopg.sql.SQL("copy (select unnest({}::text[])) to {}").format(
+                list(HBA), dba.value("show hba_file")
+            )
+        )
+        [(status, detail)] = dba.rows(
+            "select status, detail from integrations_private.examine_connections(true, '*')"
+        )
+    assert status == "warn"
+    named = [f"line {n}" for n, bad in enumerate(HBA.values(), 1) if bad]
+    assert detail.partition("Found: ")[2] == ", ".join(named) + "."
 
 
 def test_a_clean_deployment(cluster: Server) -> None:
@@ -444,7 +696,7 @@ def test_a_clean_deployment(cluster: Server) -> None:
     if open_to_all:
         assert not_ok.pop("tls")[0] == "fail"
     assert not_ok == {}
-    assert len(report) >= 35
+    assert len(report) >= 41
 
 
 def test_it_changes_nothing(world: World) -> None:

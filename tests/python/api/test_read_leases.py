@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import psycopg
@@ -322,7 +323,64 @@ def test_unused_leases_do_not_pile_up(world: World) -> None:
         tenant_id,
     )
     lease = opened(world, tenant_id, instance_id)
-    left = world.superuser.rows(
+    assert leases_of(world, tenant_id) == {lease}
+
+
+def leases_of(world: World, tenant_id: UUID) -> set[UUID]:
+    """Gives the leases that are stored."""
+    rows = world.superuser.rows(
         "select id from integrations_private.read_leases where tenant_id = %s", tenant_id
     )
-    assert left == [(lease,)]
+    return {lease for (lease,) in rows}
+
+
+def end_all(world: World, tenant_id: UUID) -> None:
+    """Lets the minute of a tenant's leases pass."""
+    world.superuser.run(
+        "update integrations_private.read_leases set opened_at = opened_at - interval '1 hour',"
+        " expires_at = expires_at - interval '1 hour' where tenant_id = %s",
+        tenant_id,
+    )
+
+
+def test_removing_unused_leases_waits_for_nobody(world: World) -> None:
+    tenant_id, instance_id = world.new_stored()
+    held, other = opened(world, tenant_id, instance_id), opened(world, tenant_id, instance_id)
+    end_all(world, tenant_id)
+    with world.superuser.conn.transaction():
+        world.superuser.rows(
+            "select from integrations_private.read_leases where id = %s for update", held
+        )
+        world.svc.run("set lock_timeout = '5s'")
+        lease = opened(world, tenant_id, instance_id)
+    assert leases_of(world, tenant_id) == {held, lease}, "the other one is gone"
+    assert other not in leases_of(world, tenant_id)
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_removing_unused_leases_fails_no_old_snapshot(world: World, level: str) -> None:
+    """Somebody else has removed them since."""
+    tenant_id, instance_id = world.new_stored()
+    opened(world, tenant_id, instance_id)
+    end_all(world, tenant_id)
+    other = world.client("svc_integration")
+    with other.conn.transaction():
+        other.run(f"set transaction isolation level {level}")
+        other.set_tenant(tenant_id)
+        other.rows("select from integrations.integration_instances")
+        first = opened(world, tenant_id, instance_id)
+        second = other.open_read_lease(instance_id, "ticket 4712")
+    assert leases_of(world, tenant_id) == {first, second}
+
+
+def test_a_lease_begins_by_the_clock(world: World) -> None:
+    """Not with its transaction, which may have begun long before."""
+    tenant_id, instance_id = world.new_stored()
+    with world.svc.within(tenant_id):
+        lease = world.svc.open_read_lease(instance_id, "ticket 4711")
+        began = world.svc.value("select transaction_timestamp()")
+    [(opened_at, expires_at)] = world.superuser.rows(
+        "select opened_at, expires_at from integrations_private.read_leases where id = %s", lease
+    )
+    assert opened_at > began
+    assert expires_at - opened_at == timedelta(minutes=1)

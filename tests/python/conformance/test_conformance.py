@@ -1,13 +1,12 @@
 """Ours and stock Sqitch on generated projects: the same databases, records and findings.
 
-``CONFORMANCE_EXAMPLES`` sets how many projects are generated (default 2; Sqitch needs some 80 ms
-for each change and command).
+How many projects are generated is a matter of ``TEST_SIZE``: Sqitch needs some 80 ms for each
+change and command.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import tempfile
@@ -24,15 +23,15 @@ from small_project import rows, run, sqitch
 
 from integrations_db.testing import databases
 from integrations_db.testing.servers import Server
+from size import size
 
 from .projects import OTHER, Generated, projects, write
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.long]
 
-EXAMPLES = int(os.environ.get("CONFORMANCE_EXAMPLES", "2"))
 # Shrinking a project means minutes of Sqitch for each step.
 LONG = settings(
-    max_examples=EXAMPLES,
+    max_examples=size(1, 2),
     deadline=None,
     database=None,
     print_blob=True,

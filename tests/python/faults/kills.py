@@ -18,6 +18,7 @@ from small_project import command, environment
 from .story import Connection, Story, whole
 
 __all__ = [
+    "PHASES",
     "SECRET",
     "Storm",
     "alone",
@@ -97,6 +98,9 @@ class Storm:
     trace: list[str] = field(default_factory=list)
 
 
+PHASES = frozenset({"in script", "in verify", "in registry", "in commit", "not connected"})
+"""Where kills find a session; ``between`` is in the rest of the time."""
+
 # The negative ones: the interpreter was about to exit, all work done, and heard no signal any more.
 _CODES = {signal.SIGKILL: {-9}, signal.SIGTERM: {1, -15}, signal.SIGINT: {130, -2}}
 
@@ -105,12 +109,14 @@ def storm(story: Story, dsn: str, kills: int, dice: random.Random, pace: float) 
     """Deploys and reverts the story by turns, killing the command again and again.
 
     After each kill the database must be whole. The next run goes on from there, so that every
-    deploy and revert is finished in the end, by many processes.
+    deploy and revert is finished in the end, by many processes. Half of the kills are aimed at a
+    phase that none has met yet, as long as there is one.
 
     Args:
         story: the project.
         dsn: conninfo of its database; its registry exists.
-        kills: how many processes to kill.
+        kills: how many processes to kill; more, up to three times as many, until all phases
+            were met.
         dice: decides when and how.
         pace: seconds that a change takes.
 
@@ -126,7 +132,7 @@ def storm(story: Story, dsn: str, kills: int, dice: random.Random, pace: float) 
     with psycopg.connect(dsn, autocommit=True) as conn:
         count = whole(conn, story)
         way = 0
-        while seen.kills < kills:
+        while seen.kills < kills or (PHASES - set(seen.phases) and seen.kills < 3 * kills):
             arguments, goal = ways[way]
             if count == goal:
                 way = 1 - way
@@ -146,10 +152,17 @@ def _one(
     """Runs the command once, kills it, and returns how many changes are deployed then."""
     number = dice.choices((signal.SIGKILL, signal.SIGTERM, signal.SIGINT), (70, 15, 15))[0]
     group = dice.random() < 0.5
+    unmet = sorted(PHASES - set(seen.phases))
+    aim = dice.choice(unmet) if unmet and dice.random() < 0.5 else ""
+    # Before the first connection there is little to break: few kills go there. All of them are
+    # SIGKILL, as Python itself answers the others until our command does.
+    if early := aim == "not connected" or (number == signal.SIGKILL and dice.random() < 1 / 8):
+        number = signal.SIGKILL
     process = start(story.folder, arguments)
-    # Before the first connection there is little to break: one kill in twelve goes there.
-    if early := number == signal.SIGKILL and dice.random() < 1 / 8:
+    if early:
         time.sleep(dice.uniform(0, 0.2))
+    elif aim:
+        wait_for(lambda: aim in _others(conn) or process.poll() is not None, aim)
     else:
         wait_for(lambda: _others(conn) or process.poll() is not None, "a connection")
         time.sleep(dice.uniform(0, length))

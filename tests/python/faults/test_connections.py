@@ -94,6 +94,7 @@ def truthful(said: str, deployed: set[str]) -> bool:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("action", ["deploy", "revert"])
 def test_a_connection_cut_at_each_request(
@@ -217,6 +218,7 @@ def test_impatient_servers_are_no_trouble(slow: Story, impatient: str) -> None:
         assert whole(conn, slow) == 3
 
 
+@pytest.mark.long
 def test_waiting_on_an_impatient_server(slow: Story, impatient: str) -> None:
     """Who waits for the deployment lock is idle most of the time."""
     with psycopg.connect(impatient, autocommit=True) as holder:
@@ -237,6 +239,7 @@ def _line(process: subprocess.Popen[str]) -> str:
     return process.stderr.readline()
 
 
+@pytest.mark.long
 def test_waiting_for_a_table_on_an_impatient_server(impatient: str, tmp_path: Path) -> None:
     """Between two attempts the session is idle, too."""
     write_project(tmp_path, {"a": table("a")})
