@@ -283,8 +283,9 @@ def deploy(
         units = list(_units(steps, mode))
         with _unread():
             _announce(run, units)
-        for number, unit in enumerate(units):
-            _deploy_unit(run, unit, _following(units[number + 1 :]))
+        with _kept(run):
+            for number, unit in enumerate(units):
+                _deploy_unit(run, unit, _following(units[number + 1 :]))
         return Deployment(
             done.changes, executions={step.change.id: step.execution for step in steps}
         )
@@ -299,6 +300,19 @@ def _unread() -> Iterator[None]:
         raise ScriptError(
             f"{error}\nNo script was run. Correct or restore it, then deploy again."
         ) from None
+
+
+@contextmanager
+def _kept(run: Run) -> Iterator[None]:
+    """Has the disk what was committed, also where the run ends before its last commit."""
+    try:
+        yield
+    except BaseException:
+        if not gone(run.conn):
+            with suppress(psycopg.Error):
+                run.conn.rollback()
+                registry.flush(run.conn)
+        raise
 
 
 def _unfinished(

@@ -33,6 +33,7 @@ __all__ = [
     "create",
     "deployed_changes",
     "deployment",
+    "flush",
     "holder",
     "insert_event",
     "insert_tags",
@@ -390,6 +391,18 @@ def deployment(
             "tag_planners": [tag.planner_name for tag in tags],
             "tag_emails": [tag.planner_email for tag in tags],
         },
+    )
+
+
+def flush(conn: Connection) -> None:
+    """Waits until the disk has all that was committed so far: there is one log.
+
+    Only for the disk: who has given up waiting for a standby does not want to wait again. What it
+    writes is of no table, and waits for no lock.
+    """
+    conn.execute(
+        "begin; set local synchronous_commit = local;"
+        " select pg_catalog.pg_logical_emit_message(true, 'integrations-db', ''); commit"
     )
 
 

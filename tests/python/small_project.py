@@ -50,8 +50,9 @@ def table(name: str, **more: Any) -> Sql:
 
 
 def _dependency(text: str) -> Dependency:
-    name, _, tag = text.partition("@")
-    return Dependency(change=name or None, tag=tag or None)
+    project, _, key = text.rpartition(":")
+    name, _, tag = key.partition("@")
+    return Dependency(change=name or None, tag=tag or None, project=project or None)
 
 
 def write_project(

@@ -22,7 +22,7 @@ def told(empty_database: str, tmp_path: Path) -> tuple[Path, str]:
     """A project with a history: two deployed, one of them reverted, a failure."""
     changes = {
         "a": table("a", tags=("v1",), note="The first.\nOf two lines."),
-        "b": table("b", requires=("a",), conflicts=("z",)),
+        "b": table("b", requires=("a",), conflicts=("other:z",)),
         "c": Sql("begin;\nselect 1/0;\ncommit;\n"),
     }
     write_project(tmp_path, changes)
@@ -67,7 +67,7 @@ def test_every_key(told: tuple[Path, str]) -> None:
         "committer": who,
         "planner": "Grace Hopper <grace@example.com>",
     }
-    assert (second["requires"], second["conflicts"], second["tags"]) == (["a"], ["z"], [])
+    assert (second["requires"], second["conflicts"], second["tags"]) == (["a"], ["other:z"], [])
     assert second["planned_at"].startswith("2026-01-01T")
 
 

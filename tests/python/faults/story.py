@@ -151,7 +151,7 @@ def thirty() -> Mapping[str, Sql]:
         "create sequence story.s;\ncreate table story.last (i int default nextval('story.s'));",
         "drop table story.last;\ndrop sequence story.s;",
         "select i from story.last;",
-        conflicts=("nosuch",),
+        conflicts=("other:nosuch",),
         tags=("v2",),
     )
     return changes

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.database
 
 SMALL = {
     "a": table("a", tags=("v1",)),
-    "b": table("b", requires=("a",), conflicts=("c",), tags=("v2",)),
+    "b": table("b", requires=("a",), conflicts=("other:c",), tags=("v2",)),
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine import deploy
+from engine import Heard, deploy
 from small_project import Sql, events, recorded, rows, run, table, tables, write_project
 
 from integrations_db import aftermath
@@ -99,6 +99,26 @@ def test_what_preceded_a_failure_is_there_after_a_crash(
     assert recorded(target) == ["a", "b", "c"]
     assert tables(target) == {"a", "b", "c"}
     assert events(target)[-1] == ("fail", "d")
+
+
+def test_what_preceded_an_interrupt_is_there_after_a_crash(
+    fragile: Fragile, target: str, tmp_path: Path
+) -> None:
+    """Also where there is no failure to record, and so no other commit that waits for the disk."""
+    write_project(tmp_path, {name: table(name) for name in NAMES})
+
+    class Impatient(Heard):
+        def done(self, title: str, seconds: float, remark: str = "ok") -> None:
+            super().done(title, seconds, remark)
+            if title == "c" and self.steps.count(("c", remark)) == 1:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as ended:
+        deploy(tmp_path, target, Impatient())
+    assert ended.value.__notes__ == ["c was deployed and recorded; nothing after it was begun."]
+    fragile.crash()
+    assert recorded(target) == ["a", "b", "c"]
+    assert tables(target) == {"a", "b", "c"}
 
 
 def test_what_a_crash_in_mid_run_takes_along_is_named(

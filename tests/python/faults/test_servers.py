@@ -187,7 +187,11 @@ def standby(own: Server) -> Iterator[int]:
         settings = {
             "port": str(port),
             "unix_socket_directories": str(base),
-            "max_connections": "200",
+            # A standby must not allow less than its primary.
+            **{
+                name: rows(own.dsn, f"show {name}")[0][0]
+                for name in ("max_connections", "max_prepared_transactions")
+            },
         }
         try:
             start_cluster(
