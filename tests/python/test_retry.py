@@ -22,6 +22,10 @@ pytestmark = pytest.mark.database
 
 SECRET = "hunter2"  # noqa: S105  # what no message may repeat
 SLOW = Sql("begin;\ncreate table b ();\nselect pg_sleep(0.5);\ncommit;\n", "drop table b;\n")
+WAITS = (
+    "select 1 from pg_locks where locktype = 'advisory' and not granted"
+    " and database = (select oid from pg_database where datname = current_database())"
+)
 ALTER = Sql("begin;\nalter table a add x int;\ncommit;\n", "alter table a drop x;\n")
 
 
@@ -199,7 +203,7 @@ def test_a_deadlock_is_tried_again(with_a: str, tmp_path: Path) -> None:
     both = Sql(
         "begin;\nset local lock_timeout = 0;\nset local deadlock_timeout = '1ms';\n"
         "lock table a;\ndo $$ begin for i in 1..200 loop\n"
-        "  exit when exists (select from pg_locks where not granted and relation = 'a'::regclass);\n"
+        " exit when exists (select from pg_locks where relation = 'a'::regclass and not granted);\n"
         "  perform pg_sleep(0.01);\nend loop; end $$;\nlock table t;\ncommit;\n"
     )
     write_project(tmp_path, {"a": table("a"), "b": both})
@@ -234,7 +238,7 @@ def test_a_serialization_failure_is_tried_again(with_a: str, tmp_path: Path) -> 
         other.execute("select pg_advisory_lock(1)")
         running = threading.Thread(target=lambda: deploy(tmp_path, with_a, heard, lock_timeout=20))
         running.start()
-        wait_for(lambda: bool(rows(with_a, "select 1 from pg_locks where not granted")))
+        wait_for(lambda: bool(rows(with_a, WAITS)))
         other.execute("update a set id = 2")
         other.commit()
         other.execute("select pg_advisory_unlock(1)")

@@ -345,7 +345,11 @@ def test_a_reader_that_goes_away_makes_no_failure(empty_database: str, tmp_path:
         holder.execute("select pg_advisory_lock(1)")
         process = start(tmp_path, "deploy", "--lock-timeout", "0", empty_database)
         assert process.stdout and process.stderr
-        wait_for(lambda: bool(rows(empty_database, "select 1 from pg_locks where not granted")))
+        waits = (
+            "select 1 from pg_locks where locktype = 'advisory' and not granted"
+            " and database = (select oid from pg_database where datname = current_database())"
+        )
+        wait_for(lambda: bool(rows(empty_database, waits)))
         process.stdout.close()
     with process.stderr:
         stderr = process.stderr.read()
