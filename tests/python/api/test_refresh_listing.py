@@ -214,7 +214,8 @@ def test_the_list_reads_as_much_as_it_returns(world: World, plan_of: Callable[[i
                 int(rows) * int(loops)
                 for rows, loops in re.findall(r"actual [^)]*rows=(\d+)[.\d]* loops=(\d+)", plan)
             ]
-            assert read and max(read) <= max_rows + 100, plan  # leased ones, and again due ones
+            # Leased ones, and again due ones; their index entries may be there twice.
+            assert read and max(read) <= max_rows + 200, plan
 
 
 def test_the_query_of_the_documents_shows_what_waits(world: World) -> None:

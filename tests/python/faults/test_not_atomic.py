@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -135,7 +136,7 @@ def test_kill_during_an_index_build(empty_database: str, tmp_path: Path) -> None
         with psycopg.connect(empty_database, autocommit=True) as conn:
             wait_for(lambda: builds(conn), "the index is being built")
             kill(process, signal.SIGKILL, group=True)
-            wait_for(lambda: not builds(conn), "the server ends the session of a killed client")
+            wait_for(lambda: not built(conn), "the server ends the session of a killed client")
             left = run(tmp_path, "deploy", target)
     refused(left, 1, "deploy/b.sql (deploy of b) was begun", "--resume", "--log-only")
     assert (recorded(empty_database), marked(empty_database)) == (["a"], ["b"])
@@ -149,12 +150,17 @@ def test_kill_during_an_index_build(empty_database: str, tmp_path: Path) -> None
 
 
 def builds(conn: Connection) -> bool:
-    """Tells whether an index is being built in this database."""
+    """Tells whether an index is being built in this database, and waits for others."""
+    return ("active", "Lock") in built(conn)
+
+
+def built(conn: Connection) -> list[tuple[Any, ...]]:
+    """Returns the sessions of this database that build or have built an index."""
     query = (
-        "select from pg_stat_activity where query ~* '^create index' and state = 'active'"
-        " and datname = current_database() and wait_event_type = 'Lock'"
+        "select state, wait_event_type from pg_stat_activity"
+        " where query ~* '^create index' and datname = current_database()"
     )
-    return bool(conn.execute(query).rowcount)
+    return conn.execute(query).fetchall()
 
 
 def test_an_index_built_by_hand_is_recorded(empty_database: str, tmp_path: Path) -> None:
@@ -166,7 +172,7 @@ def test_an_index_built_by_hand_is_recorded(empty_database: str, tmp_path: Path)
         with psycopg.connect(empty_database, autocommit=True) as conn:
             wait_for(lambda: builds(conn), "the index is being built")
             kill(process, signal.SIGKILL, group=True)
-            wait_for(lambda: not builds(conn), "the server ends the session of a killed client")
+            wait_for(lambda: not built(conn), "the server ends the session of a killed client")
     with psycopg.connect(empty_database, autocommit=True) as conn:
         conn.execute("drop index a_id")
         conn.execute("create index a_id on a (id)")

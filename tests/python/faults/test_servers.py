@@ -155,6 +155,8 @@ def test_a_standby(own: Server, tmp_path: Path) -> None:
 
 def followed(primary: str, copy: str) -> bool:
     """Tells whether a standby has all that its primary has."""
+    durable = make_conninfo(primary, options="-c synchronous_commit=on")
+    rows(durable, "select pg_logical_emit_message(true, '', '')")
     lsn = rows(primary, "select pg_current_wal_flush_lsn()")[0][0]
     try:
         return bool(rows(copy, f"select pg_last_wal_replay_lsn() >= '{lsn}'")[0][0])
