@@ -2,6 +2,9 @@
 -- its kind, name, the relation that it is a part of, and its properties. Nothing depends on OIDs.
 -- Left out: what belongs to the system or to an extension, and the schemas of %(ignored)s.
 --
+-- What may hold a secret (options of servers, settings that are not PostgreSQL's own) is shown as a
+-- digest: enough to tell that it differs.
+--
 -- The role that asks is shown as one and the same in every database, because what a plan leaves to
 -- "whoever deploys" may be deployed by anybody. To be run with search_path = pg_catalog, so that
 -- definitions name every schema.
@@ -23,6 +26,12 @@ role as (
       from pg_roles as r
      union all
     select 0::oid, 'PUBLIC'
+),
+setting as (
+    select s.setdatabase, s.setrole, split_part(c.entry, '=', 1) as name,
+           case when split_part(c.entry, '=', 1) like '%%.%%' then md5(c.entry)
+                else substr(c.entry, strpos(c.entry, '=') + 1) end as value
+      from pg_db_role_setting as s, unnest(s.setconfig) as c (entry)
 ),
 relation as (
     select c.*, format('%%s.%%I', n.name, c.relname) as name,
@@ -379,12 +388,14 @@ select 'publication', quote_ident(b.pubname), null, p.property, p.value
  where p.value is not null
 union all
 select 'foreign-data wrapper', quote_ident(w.fdwname), null, 'definition',
-       concat_ws(' ', nullif(w.fdwhandler, 0)::regproc, nullif(w.fdwvalidator, 0)::regproc, array_to_string(w.fdwoptions, ', '))
+       concat_ws(' ', nullif(w.fdwhandler, 0)::regproc, nullif(w.fdwvalidator, 0)::regproc,
+                 (select string_agg(split_part(o, '=', 1) || '=' || md5(o), ', ') from unnest(w.fdwoptions) as o))
   from pg_foreign_data_wrapper as w
  where (('pg_foreign_data_wrapper'::regclass)::oid, w.oid) not in (table extension_member)
 union all
 select 'server', quote_ident(s.srvname), null, 'definition',
-       concat_ws(' ', w.fdwname, s.srvtype, s.srvversion, array_to_string(s.srvoptions, ', '))
+       concat_ws(' ', w.fdwname, s.srvtype, s.srvversion,
+                 (select string_agg(split_part(o, '=', 1) || '=' || md5(o), ', ') from unnest(s.srvoptions) as o))
   from pg_foreign_server as s join pg_foreign_data_wrapper as w on w.oid = s.srvfdw
 union all
 -- Their options may hold passwords.
@@ -429,11 +440,9 @@ select 'default privileges', format('of %%s%%s for %%s', r.name, ' in schema ' |
  where %(maintain)s or a.privilege_type <> 'MAINTAIN'
  group by r.name, d.defaclnamespace, d.defaclobjtype, g.name
 union all
-select 'database', '(this one)', null, 'setting ' || split_part(c.entry, '=', 1) || coalesce(' of ' || r.name, ''),
-       substr(c.entry, strpos(c.entry, '=') + 1)
-  from pg_db_role_setting as s
-  left join role as r on r.oid = s.setrole and s.setrole <> 0,
-  unnest(s.setconfig) as c (entry)
+select 'database', '(this one)', null, 'setting ' || s.name || coalesce(' of ' || r.name, ''), s.value
+  from setting as s
+  left join role as r on r.oid = s.setrole and s.setrole <> 0
  where s.setdatabase = (select oid from pg_database where datname = current_database())
 union all
 -- Roles that own something here, may do something, or are named by a policy: not logins of applications.
@@ -444,9 +453,11 @@ select 'role', r.name, null, p.property, p.value
                              case when x.rolcreaterole then 'createrole' end, case when x.rolcreatedb then 'createdb' end,
                              case when x.rolcanlogin then 'login' end, case when x.rolreplication then 'replication' end,
                              case when x.rolbypassrls then 'bypassrls' end)),
-    ('member of', (select string_agg(g.name, ', ' order by g.name) from pg_auth_members as m
+    -- More than one may have granted it.
+    ('member of', (select string_agg(distinct g.name, ', ') from pg_auth_members as m
                      join role as g on g.oid = m.roleid where m.member = x.oid)),
-    ('settings', array_to_string(x.rolconfig, ', ')),
+    ('settings', (select string_agg(s.name || '=' || s.value, ', ' order by s.name)
+                    from setting as s where s.setdatabase = 0 and s.setrole = x.oid)),
     ('comment', shobj_description(x.oid, 'pg_authid'))
   ) as p (property, value)
  where x.rolname <> current_user and x.rolname !~ '^pg_' and p.value is not null

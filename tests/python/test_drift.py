@@ -301,6 +301,14 @@ SEEDS = [
     ("alter publication news set (publish = 'insert')", "publication", "news", "publishes"),
     ("alter publication news add table app.child", "publication", "news", "tables"),
     ("alter server there options (set host 'b')", "server", "there", "definition"),
+    ("alter server there options (add secret 'hunter2')", "server", "there", "definition"),
+    (
+        "do $$ begin execute format("
+        "'alter database %I set app.secret = hunter2', current_database()); end $$",
+        "database",
+        "(this one)",
+        "setting app.secret",
+    ),
     (
         "alter foreign table app.far options (set name 'near')",
         "foreign table",
