@@ -13,7 +13,7 @@ revoke select (
   credentials_version,
   credentials_expire_at
 ) on integrations.integration_instances from integrations_keymaster;
-revoke insert on integrations_private.audit_log from integrations_keymaster;
+revoke insert, select (at) on integrations_private.audit_log from integrations_keymaster;
 revoke select, insert on integrations_private.key_encryption_keys from integrations_keymaster;
 revoke select,
        update (kek_id, wrapped, state, updated_at)

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,10 +49,12 @@ def start(folder: Path, arguments: list[str], **env: str) -> subprocess.Popen[st
 
 def kill(process: subprocess.Popen[str], number: signal.Signals, group: bool) -> str:
     """Sends a signal to a process, or to its whole group, and returns its standard error."""
-    if group:
-        os.killpg(process.pid, number)
-    else:
-        process.send_signal(number)
+    # It may have come to its end meanwhile.
+    with suppress(ProcessLookupError):
+        if group:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
     return process.communicate(timeout=60)[1]
 
 
