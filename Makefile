@@ -18,6 +18,7 @@ RUN := if [ -n "$$TARGET_AS_TYPED" ]; then SQITCH_TARGET="$$TARGET_AS_TYPED"; ex
        unset TARGET_AS_TYPED; $(BIN)/integrations-db
 # Few tests at a time for each worker, so that the long ones, which come first, are shared out.
 PYTEST := $(BIN)/python -m pytest -n auto --maxschedchunk=4
+COVERAGE := build/coverage
 
 .PHONY: help
 help: ## this list
@@ -76,8 +77,24 @@ lint: .venv/$(HERE)-all ## check Python, SQL and the tree of scripts
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
 	find deploy -name '*.sql' -print | sort | xargs $(BIN)/squawk
+	$(BIN)/python tests/plpgsql_check.py
 	$(BIN)/integrations-db check --strict
 	$(PYTEST) -m static -q
+
+# The reports are written also where a limit is not met; where a test fails they would mislead.
+.PHONY: coverage
+coverage: .venv/$(HERE)-all ## test, and measure PL/pgSQL and Python [SERVER=local|docker] [ARGS=]
+	@rm -rf $(COVERAGE)
+	TEST_SERVER='$(or $(SERVER),local)' $(BIN)/python -m coverage run -m pytest -n auto \
+	  --maxschedchunk=4 --plpgsql-coverage=$(COVERAGE)/plpgsql $(ARGS)
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m coverage html --quiet --fail-under=0 -d $(COVERAGE)/python-html
+	@$(BIN)/python -m coverage xml --quiet --fail-under=0 -o $(COVERAGE)/python.xml
+	@failed=; \
+	$(BIN)/python -m coverage report || failed="$$failed Python"; \
+	$(BIN)/python -m integrations_db.testing.coverage $(COVERAGE)/plpgsql --fail-under 95 \
+	  --html $(COVERAGE)/plpgsql.html --xml $(COVERAGE)/plpgsql.xml || failed="$$failed PL/pgSQL"; \
+	[ -z "$$failed" ] || { echo "make coverage: too little of:$$failed" >&2; exit 1; }
 
 .PHONY: bench
 bench: .venv/$(HERE)-core ## time deployments and credentials, next to other ways
@@ -92,7 +109,7 @@ clean: ## remove .venv and caches; databases stay
 # pip runs again only when a version may have changed.
 .venv/$(HERE)-core: EXTRAS := embedded
 .venv/$(HERE)-test: EXTRAS := embedded,test
-.venv/$(HERE)-all: EXTRAS := embedded,test,lint
+.venv/$(HERE)-all: EXTRAS := embedded,test,lint,coverage
 .venv/$(HERE)-core .venv/$(HERE)-test .venv/$(HERE)-all: $(BIN)/pip pyproject.toml constraints.txt
 	@echo 'Installing into .venv ...'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \

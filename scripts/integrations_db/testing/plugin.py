@@ -5,14 +5,18 @@ those that use the fixture ``server`` directly or through another one. With pyte
 controller starts it, and the workers find its address in a file that only this user can read.
 
 A session in which nothing ran but skipped tests ends as one without tests does, with exit code 5.
+
+With ``--plpgsql-coverage=FOLDER`` the servers profile all functions in PL/pgSQL, and each process
+writes what ran into the folder; ``integrations_db.testing.coverage`` makes reports of that.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,13 +25,14 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from . import collector, databases, servers
+from . import collector, databases, profiles, servers
 from .collector import PgTapItem
 from .servers import Server
 
 _STATE = "database_testing_state"  # workerinput: the folder shared by controller and workers
 _NEEDED = "needed"
 _SERVER = "server.json"
+_COVERAGE = "plpgsql_coverage"
 
 
 class Session:
@@ -49,10 +54,23 @@ class Session:
         self._template: str | None = None
         self._database: str | None = None
         self._broken: Exception | None = None
+        self.profiles = profiles.Profiles() if self.coverage else None
+        if self.profiles:
+            databases.watchers.append(self.profiles.take)
+
+    @property
+    def coverage(self) -> Path | None:
+        """The folder where profiles of functions are written, if that was asked for."""
+        folder = self.config.getoption(_COVERAGE)
+        return self.config.invocation_params.dir / folder if folder else None
 
     def close(self) -> None:
-        """Ends what this process started."""
+        """Ends what this process started, and writes what it measured."""
         self.stack.close()
+        if self.coverage and self.profiles:
+            databases.watchers.remove(self.profiles.take)
+            if self.profiles.functions or self.profiles.unread:
+                self.profiles.write(self.coverage / f"profile-{secrets.token_hex(6)}.json")
 
     def say(self, text: str) -> None:
         """Tells a person something, above the results."""
@@ -61,10 +79,23 @@ class Session:
             reporter.ensure_newline()
             reporter.write_line(f"test server: {text}")
 
-    def new_server(self, kind: str) -> AbstractContextManager[Server]:
+    @contextmanager
+    def new_server(self, kind: str) -> Iterator[Server]:
         """Gives another server of a kind; see ``servers.running``."""
         dockerfile = self.config.rootpath / self.config.getini("test_dockerfile")
-        return servers.running(kind, dockerfile, self.say, models=self.folder)
+        settings = profiles.SETTINGS if self.coverage else None
+        with ExitStack() as stack:
+            try:
+                server = stack.enter_context(
+                    servers.running(kind, dockerfile, self.say, self.folder, settings)
+                )
+                if self.coverage and not profiles.measures(server.dsn):
+                    raise servers.Unobtainable("the server does not profile functions")
+            except servers.Unobtainable as error:
+                if self.coverage:
+                    raise servers.Unobtainable(f"{error}. {profiles.HOW_TO_GET}") from None
+                raise
+            yield server
 
     @property
     def server(self) -> Server:
@@ -143,6 +174,12 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         "pgtap_helpers", "folder with SQL helpers for the template", default="tests/pgtap/helpers"
     )
     parser.addini("test_project", "whose templates a server holds", default="project")
+    parser.addoption(
+        "--plpgsql-coverage",
+        dest=_COVERAGE,
+        metavar="FOLDER",
+        help="profile functions in PL/pgSQL, and write what ran into this folder",
+    )
     parser.addini("test_dockerfile", "the Docker test server", default="tests/docker/Dockerfile")
 
 

@@ -31,7 +31,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +96,11 @@ class Server:
 
 @contextmanager
 def running(
-    kind: str, dockerfile: Path, say: Callable[[str], None], models: Path | None = None
+    kind: str,
+    dockerfile: Path,
+    say: Callable[[str], None],
+    models: Path | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Gives a running server and ends it on exit, unless it is the one of ``TEST_DSN``.
 
@@ -106,6 +110,7 @@ def running(
         say: told, in a sentence, what is passed over or takes long.
         models: a folder where the files of a new server are kept, which the next one of its kind
             begins as a copy of: that takes a tenth of the time of initdb.
+        settings: the server's, beside our own; one of ``TEST_DSN`` keeps those that it has.
 
     Raises:
         Unobtainable: no such server is to be had; the message says what to install.
@@ -118,7 +123,9 @@ def running(
         passed = []
         for candidate in [kind] if kind else ["docker", "local", "embedded"]:
             try:
-                server = stack.enter_context(KINDS[candidate](dockerfile, say, models))
+                server = stack.enter_context(
+                    KINDS[candidate](dockerfile, say, models, settings or {})
+                )
                 break
             except Unobtainable as error:
                 passed.append(f"{candidate}: {error}")
@@ -170,7 +177,9 @@ def _describe(kind: str, dsn: str, log_source: str = "") -> Server:
 
 
 @contextmanager
-def _given(dockerfile: Path, say: Callable[[str], None], models: Path | None) -> Iterator[Server]:
+def _given(
+    dockerfile: Path, say: Callable[[str], None], models: Path | None, settings: Mapping[str, str]
+) -> Iterator[Server]:
     dsn = os.environ.get("TEST_DSN")
     if not dsn:
         raise Unobtainable("TEST_DSN is not set")
@@ -182,7 +191,9 @@ def _given(dockerfile: Path, say: Callable[[str], None], models: Path | None) ->
 
 
 @contextmanager
-def _local(dockerfile: Path, say: Callable[[str], None], models: Path | None) -> Iterator[Server]:
+def _local(
+    dockerfile: Path, say: Callable[[str], None], models: Path | None, settings: Mapping[str, str]
+) -> Iterator[Server]:
     chosen = os.environ.get("TEST_PG_BIN")
     if chosen and not (Path(chosen) / "initdb").exists():
         raise Unobtainable(f"TEST_PG_BIN: there is no initdb in {chosen}")
@@ -190,7 +201,7 @@ def _local(dockerfile: Path, say: Callable[[str], None], models: Path | None) ->
         folder = _with_pgtap([Path(chosen)] if chosen else _local_programs())
     except Failure as error:
         raise Unobtainable(str(error)) from None
-    with _throw_away("local", folder, None, models) as server:
+    with _throw_away("local", folder, None, models, settings) as server:
         yield server
 
 
@@ -209,13 +220,13 @@ def _with_pgtap(folders: list[Path]) -> Path:
 
 @contextmanager
 def _embedded(
-    dockerfile: Path, say: Callable[[str], None], models: Path | None
+    dockerfile: Path, say: Callable[[str], None], models: Path | None, settings: Mapping[str, str]
 ) -> Iterator[Server]:
     try:
         folder = installation()
     except Failure as error:
         raise Unobtainable(str(error)) from None
-    with _throw_away("embedded", folder, _pgtap_files(say), models) as server:
+    with _throw_away("embedded", folder, _pgtap_files(say), models, settings) as server:
         yield server
 
 
@@ -282,7 +293,11 @@ finally:
 
 @contextmanager
 def _throw_away(
-    kind: str, folder: Path, extensions: list[Path] | None, models: Path | None
+    kind: str,
+    folder: Path,
+    extensions: list[Path] | None,
+    models: Path | None,
+    more_settings: Mapping[str, str],
 ) -> Iterator[Server]:
     """Gives a new server.
 
@@ -291,6 +306,7 @@ def _throw_away(
         folder: its programs.
         extensions: files for ``CREATE EXTENSION`` that its installation lacks (PostgreSQL 18).
         models: see ``running``.
+        more_settings: see ``running``.
     """
     try:
         owner = unprivileged()
@@ -298,7 +314,7 @@ def _throw_away(
         if owner:
             os.chown(base, owner.uid, owner.gid)
         data, log = base / "data", base / "log"
-        settings = {**_SETTINGS, "unix_socket_directories": str(base)}
+        settings = {**_SETTINGS, **more_settings, "unix_socket_directories": str(base)}
         with _until_the_end([sys.executable, "-P", "-c", _STOP, str(base), str(folder)]):
             if extensions is not None:
                 # Beside the installation, which is not ours to change.
@@ -491,7 +507,10 @@ def _docker_error() -> type[Exception]:
 
 @contextmanager
 def _container(
-    dockerfile: Path, say: Callable[[str], None], models: Path | None
+    dockerfile: Path,
+    say: Callable[[str], None],
+    models: Path | None,
+    more_settings: Mapping[str, str],
 ) -> Iterator[Server]:
     client = _docker()
     if not dockerfile.exists() and not os.environ.get("TEST_IMAGE"):
@@ -510,7 +529,7 @@ def _container(
         testcontainers_config.connection_mode_override = here
     else:
         address = None
-    settings = {**_SETTINGS, **_NOT_DURABLE}
+    settings = {**_SETTINGS, **_NOT_DURABLE, **more_settings}
     password = secrets.token_urlsafe(24)
     name = f"pgtest-{secrets.token_hex(6)}"
     container = (
@@ -562,7 +581,9 @@ def _image(client: Any, dockerfile: Path, say: Callable[[str], None]) -> str:
     return str(image.id)
 
 
-_Maker = Callable[[Path, Callable[[str], None], Path | None], AbstractContextManager[Server]]
+_Maker = Callable[
+    [Path, Callable[[str], None], Path | None, Mapping[str, str]], AbstractContextManager[Server]
+]
 KINDS: dict[str, _Maker] = {
     "dsn": _given,
     "docker": _container,
