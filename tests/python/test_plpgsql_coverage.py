@@ -153,7 +153,7 @@ def test_nothing_is_left_in_a_database_that_was_read(profiling: Server) -> None:
     assert extensions == [("plpgsql",)]
 
 
-def test_an_event_trigger_keeps_no_database_from_being_read(profiling: Server) -> None:
+def test_no_event_trigger_or_setting_keeps_a_database_from_being_read(profiling: Server) -> None:
     profiles = Profiles()
     with databases.clone(profiling.dsn, "template0") as conninfo:
         with psycopg.connect(conninfo) as connection:
@@ -163,6 +163,10 @@ def test_an_event_trigger_keeps_no_database_from_being_read(profiling: Server) -
             )
             connection.execute(
                 "create event trigger refuse on ddl_command_start execute function public.refuse()"
+            )
+            name = sql.Identifier(str(conninfo_to_dict(conninfo)["dbname"]))
+            connection.execute(
+                sql.SQL("alter database {} set default_transaction_read_only = on").format(name)
             )
         profiles.take(conninfo)
     assert not profiles.unread
@@ -208,6 +212,12 @@ def project(profiling: Server, inner: Inner, monkeypatch: pytest.MonkeyPatch) ->
     return inner
 
 
+def _run(inner: Inner, *arguments: str) -> int:
+    """Runs pytest in the project, in a process of its own: the one around it may measure, too."""
+    plugins = ("-p", "no:hypothesispytest", "-p", "integrations_db.testing.plugin")
+    return int(inner.pytester.runpytest_subprocess(*plugins, *arguments).ret)
+
+
 def _report(inner: Inner, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "integrations_db.testing.coverage", *arguments]
     return subprocess.run(  # noqa: S603
@@ -217,7 +227,7 @@ def _report(inner: Inner, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("workers", [(), ("-n2",)])
 def test_from_a_test_run_to_the_reports(project: Inner, workers: tuple[str, ...]) -> None:
-    assert project.run("--plpgsql-coverage=measured", *workers).ret == 0
+    assert _run(project, "--plpgsql-coverage=measured", *workers) == 0
     done = _report(project, "measured", "--html", "out/page.html", "--xml", "out/coverage.xml")
     assert done.returncode == 0, done.stderr
     f, never, total = (line.split() for line in done.stdout.splitlines()[1:4])
@@ -254,7 +264,7 @@ def test_from_a_test_run_to_the_reports(project: Inner, workers: tuple[str, ...]
 def test_a_test_that_is_left_out_is_missed(project: Inner) -> None:
     measured = {}
     for name, arguments in (("all", ()), ("fewer", ("tests/pgtap/one_test.sql",))):
-        assert project.run(f"--plpgsql-coverage={name}", *arguments).ret == 0
+        assert _run(project, f"--plpgsql-coverage={name}", *arguments) == 0
         profiles = read((project.path / name).glob("profile-*.json"))
         runs = [statement.runs for statement in _of(profiles, "public.f")]
         measured[name] = 100 * sum(map(bool, runs)) / (len(runs) + 2)  # never() has two
@@ -266,7 +276,10 @@ def test_a_test_that_is_left_out_is_missed(project: Inner) -> None:
     assert f"% of statements ran, {limit.partition('=')[2]}" in done.stderr
 
 
-def test_a_server_that_does_not_profile_is_refused(inner: Inner) -> None:
+def test_a_server_that_does_not_profile_is_refused(
+    inner: Inner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-c plpgsql_check.profiler=off")
     inner.write(one="begin; select plan(1); select ok(true); rollback;")
     result = inner.run("--plpgsql-coverage=measured")
     assert result.ret == 1

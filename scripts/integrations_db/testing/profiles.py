@@ -136,7 +136,10 @@ class Profiles:
             conninfo: the database, as superuser.
         """
         patient = make_conninfo(
-            conninfo, connect_timeout=10, options="-c lock_timeout=5s -c statement_timeout=60s"
+            conninfo,
+            connect_timeout=10,
+            options="-c lock_timeout=5s -c statement_timeout=60s"
+            " -c default_transaction_read_only=off",
         )
         try:
             with psycopg.connect(patient) as connection:

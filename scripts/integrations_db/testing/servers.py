@@ -57,6 +57,9 @@ _SETTINGS = {"max_connections": "200", "max_prepared_transactions": "20", "timez
 _NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
+_LIBRARIES = "shared_preload_libraries"
+
+
 class Unobtainable(Exception):
     """A kind of server is not to be had here; the message says why and what to install."""
 
@@ -174,6 +177,14 @@ def _describe(kind: str, dsn: str, log_source: str = "") -> Server:
             f"the server lacks pgTAP; install postgresql-{version // 10000}-pgtap where it runs"
         )
     return Server(kind, dsn, version, release.split()[0], pgtap, log_source)
+
+
+def _together(*more: Mapping[str, str]) -> dict[str, str]:
+    """Adds settings to our own: a later one counts, and libraries are all loaded."""
+    every = [_SETTINGS, *more]
+    settings = {name: value for each in every for name, value in each.items()}
+    libraries = [each[_LIBRARIES] for each in every if _LIBRARIES in each]
+    return settings | ({_LIBRARIES: ", ".join(libraries)} if libraries else {})
 
 
 @contextmanager
@@ -314,7 +325,7 @@ def _throw_away(
         if owner:
             os.chown(base, owner.uid, owner.gid)
         data, log = base / "data", base / "log"
-        settings = {**_SETTINGS, **more_settings, "unix_socket_directories": str(base)}
+        settings = _together(more_settings, {"unix_socket_directories": str(base)})
         with _until_the_end([sys.executable, "-P", "-c", _STOP, str(base), str(folder)]):
             if extensions is not None:
                 # Beside the installation, which is not ours to change.
@@ -529,7 +540,7 @@ def _container(
         testcontainers_config.connection_mode_override = here
     else:
         address = None
-    settings = {**_SETTINGS, **_NOT_DURABLE, **more_settings}
+    settings = _together(more_settings, _NOT_DURABLE)
     password = secrets.token_urlsafe(24)
     name = f"pgtest-{secrets.token_hex(6)}"
     container = (
