@@ -645,7 +645,9 @@ def drift(
         if result.pending:
             rest.append(f"{counted(result.pending)} pending")
         if result.partitions:
-            rest.append(f"{counted(len(result.partitions), 'partition')} of one of the two only")
+            names = ", ".join(result.partitions)
+            one = counted(len(result.partitions), "partition")
+            rest.append(f"{one} of one of the two only ({names})")
         if result.ignored:
             rest.append(f"{counted(result.ignored, 'difference')} ignored")
         found = counted(len(result.differences), "difference") if result.differences else "no drift"

@@ -25,7 +25,7 @@ from psycopg.conninfo import make_conninfo
 from integrations_db import catalogue, marker, state
 from integrations_db.catalogue import Catalogue, Difference
 from integrations_db.config import Committer, Target
-from integrations_db.database import connect
+from integrations_db.database import calm, connect, explain
 from integrations_db.deploy import deploy
 from integrations_db.errors import Failure
 from integrations_db.project import Project
@@ -120,7 +120,13 @@ def drift(
         expected, other, built_on = _expected(conn, target, listener, build, scratch, template)
         with atomic(conn, keep=False, begin="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"):
             found = catalogue.read(conn, build.unseen, other)
+        deployer = _owner_of(conn, project.registry)
     compared = catalogue.compare(expected, found)
+    if deployer and any(map(_of_the_deployer, compared.differences)):
+        listener.say(
+            f"what the plan leaves to whoever deploys differs: {deployer} deployed here, and this "
+            f"is {conn.info.user}; connect as {deployer}"
+        )
     kept = tuple(it for it in compared.differences if not _ignored(it, ignore))
     return Drift(
         count,
@@ -131,6 +137,20 @@ def drift(
         len(compared.differences) - len(kept),
         compared.partitions,
     )
+
+
+def _owner_of(conn: Connection, schema: str) -> str | None:
+    """Returns the owner of a schema, if it is another role than the one that asks."""
+    row = conn.execute(
+        "select pg_catalog.pg_get_userbyid(nspowner) from pg_catalog.pg_namespace"
+        " where nspname = %s and pg_catalog.pg_get_userbyid(nspowner) <> current_user",
+        [schema],
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _of_the_deployer(it: Difference) -> bool:
+    return any(catalogue.DEPLOYER in (text or "") for text in (it.property, it.expected, it.found))
 
 
 def _ignored(it: Difference, patterns: tuple[str, ...]) -> bool:
@@ -213,10 +233,16 @@ def _expected(
         why = "its role may not create databases here"
         if scratch == "here" or _may_create(conn):
             with (
-                _database(conn, target, template) as there,
+                _database(conn, target, listener, template) as there,
                 closing(connect(there, listener.say)) as own,
             ):
-                built = build.run(own, there, version, keep=scratch == "here")
+                built = build.run(own, there, version, keep=False)
+                if built is None and scratch == "here":
+                    listener.say(
+                        "no transaction can hold the plan, so it is committed in the scratch "
+                        "database: what it does to roles is done"
+                    )
+                    built = build.run(own, there, version, keep=True)
             if built is not None:
                 return built, version, "this server"
             why = "no transaction can hold it, and what it commits would reach all databases here"
@@ -241,8 +267,13 @@ def _may_create(conn: Connection) -> bool:
 
 
 @contextmanager
-def _database(conn: Connection, target: Target, template: str) -> Iterator[Target]:
+def _database(
+    conn: Connection, target: Target, listener: Listener, template: str
+) -> Iterator[Target]:
     """Makes a database beside that of a connection, with the same encoding and locale.
+
+    While it is in use, the connection holds an advisory lock for its name. One whose lock is free
+    was left behind by a process that was killed; it is told.
 
     Raises:
         Failure: it cannot be made.
@@ -256,8 +287,22 @@ def _database(conn: Connection, target: Target, template: str) -> Iterator[Targe
     ).fetchone()
     assert row is not None  # noqa: S101  # of the database that we are in
     encoding, collate, ctype, provider, locale = row
-    scratch = f"{conn.info.dbname[:40]}_drift_{secrets.token_hex(6)}"
+    # A name has at most 63 bytes.
+    prefix = f"{conn.info.dbname.encode()[:40].decode(errors='ignore')}_drift_"
+    left = conn.execute(
+        "select datname from pg_catalog.pg_database where starts_with(datname, %s)"
+        "   and substr(datname, char_length(%s) + 1) ~ '^[0-9a-f]{12}$'"
+        "   and pg_try_advisory_xact_lock(hashtextextended(datname, 0))",
+        [prefix, prefix],
+    )
+    for (old,) in left:
+        listener.say(
+            "an earlier comparison was killed and left its scratch database: DROP DATABASE "
+            f"{sql.Identifier(old).as_string(conn)};"
+        )
+    scratch = prefix + secrets.token_hex(6)
     name = sql.Identifier(scratch)
+    conn.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [scratch])
     made = sql.SQL("create database {} template {} encoding {} lc_collate {} lc_ctype {}").format(
         name, sql.Identifier(template), encoding, collate, ctype
     )
@@ -266,31 +311,39 @@ def _database(conn: Connection, target: Target, template: str) -> Iterator[Targe
     elif provider == "b":
         made += sql.SQL(" locale_provider builtin builtin_locale {}").format(locale)
     try:
-        conn.execute(made)
-    except psycopg.Error as error:
-        raise Failure(
-            f"no scratch database could be made: {error.diag.message_primary}. Nothing was "
-            "touched; with --scratch own it is built on a server of its own."
-        ) from None
-    try:
+        try:
+            conn.execute(made)
+        except psycopg.Error as error:
+            raise Failure(
+                f"no scratch database could be made: {error.diag.message_primary}. Nothing was "
+                "touched; with --scratch own it is built on a server of its own."
+            ) from None
         yield Target(make_conninfo(target.dsn, dbname=scratch), target.embedded)
     finally:
+        drop = sql.SQL("drop database if exists {} with (force)").format(name)
         try:
-            conn.execute(sql.SQL("drop database if exists {} with (force)").format(name))
+            calm(conn)
+            conn.execute(drop)
+            conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [scratch])
         except psycopg.Error as error:
-            error.add_note(f"The scratch database {scratch} is left behind: drop it.")
+            raise Failure(
+                f"{explain(error)}\nThe scratch database is left behind, the database itself was "
+                f"not touched. When the server can be reached: {drop.as_string(None)};"
+            ) from None
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(f"The scratch database may be left: {drop.as_string(None)};")
             raise
 
 
 @contextmanager
 def _server() -> Iterator[Target]:
     """Starts a server for the scratch alone, which is thrown away."""
-    from integrations_db import server  # what only this needs is big
+    from integrations_db import server, throwaway  # what only this needs is big
 
     programs, owner = server.installation(), server.unprivileged()
     # Short, for the socket's sake: $TMPDIR is too long on macOS.
-    with tempfile.TemporaryDirectory(prefix="idb-", dir="/tmp", ignore_cleanup_errors=True) as made:
-        base = Path(made)
+    base = Path(tempfile.mkdtemp(prefix="idb-", dir="/tmp"))
+    with throwaway.removed_at_the_end(base, programs):
         server.give(base, owner)
         data = base / "data"
         server.init_cluster(data, programs, owner=owner, password=None, durable=False)
@@ -302,10 +355,7 @@ def _server() -> Iterator[Target]:
             durable=False,
             settings={"unix_socket_directories": str(base)},
         )
-        try:
-            yield Target(
-                make_conninfo(host=str(base), user=server.SUPERUSER, dbname="postgres"),
-                embedded=True,
-            )
-        finally:
-            server.stop_cluster(data, programs, owner=owner, mode="immediate")
+        yield Target(
+            make_conninfo(host=str(base), user=server.SUPERUSER, dbname="postgres"),
+            embedded=True,
+        )
