@@ -501,8 +501,8 @@ union all
 -- Everything else.
 select 'extension', quote_ident(e.extname), null, p.property, p.value
   from pg_extension as e,
-  lateral (values ('version', e.extversion), ('schema', e.extnamespace::regnamespace::text)) as p (property, value)
- where e.oid >= 16384
+  lateral (values ('version', case when %(alike)s then e.extversion end), ('schema', e.extnamespace::regnamespace::text)) as p (property, value)
+ where e.oid >= 16384 and p.value is not null
 union all
 select 'event trigger', quote_ident(evtname), null, 'definition',
        concat_ws(' ', evtevent, array_to_string(evttags, ', '), evtfoid::regprocedure, evtenabled)

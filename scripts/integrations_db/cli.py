@@ -634,9 +634,15 @@ def drift(
     if as_json:
         echo_json(drift_json(project, place, result))
     else:
+        on_github = os.environ.get("GITHUB_ACTIONS") == "true"
+        # What a database holds must not be read as a workflow command.
+        token = os.urandom(16).hex()
+        if on_github:
+            echo(f"::stop-commands::{token}")
         for line in drift_text(result):
             echo(line)
-        if os.environ.get("GITHUB_ACTIONS") == "true":
+        if on_github:
+            echo(f"::{token}::")
             for it in result.differences:
                 echo(drift_annotation(it))
         for name in result.edited:

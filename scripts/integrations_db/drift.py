@@ -109,7 +109,7 @@ def drift(
         Changed: the database does not follow the plan.
         Failure: nothing is deployed, or the plan could not be built.
     """
-    with reported(conn):
+    with reported(conn), _only_read():
         deployed = state.read(conn, project)
         count = state.follow(project, deployed)
         if not count:
@@ -125,7 +125,8 @@ def drift(
     if deployer and any(map(_of_the_deployer, compared.differences)):
         listener.say(
             f"what the plan leaves to whoever deploys differs: {deployer} deployed here, and this "
-            f"is {conn.info.user}; connect as {deployer}"
+            f"is {conn.info.user}; connect as {deployer}, or become it with "
+            f"PGOPTIONS='-c role={deployer}'"
         )
     kept = tuple(it for it in compared.differences if not _ignored(it, ignore))
     return Drift(
@@ -137,6 +138,15 @@ def drift(
         len(compared.differences) - len(kept),
         compared.partitions,
     )
+
+
+@contextmanager
+def _only_read() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note("The database was only read.")
+        raise
 
 
 def _owner_of(conn: Connection, schema: str) -> str | None:
@@ -154,7 +164,9 @@ def _of_the_deployer(it: Difference) -> bool:
 
 
 def _ignored(it: Difference, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(f"{it.kind} {it.name}", pattern) for pattern in patterns)
+    # A bracket is one, as in integer[], and begins no set of characters.
+    literal = (pattern.replace("[", "[[]") for pattern in patterns)
+    return any(fnmatchcase(f"{it.kind} {it.name}", pattern) for pattern in literal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,23 +242,27 @@ def _expected(
     version = conn.info.server_version
     why = "as was asked"
     if scratch != "own":
-        why = "its role may not create databases here"
+        why = "because its role may not create databases here"
         if scratch == "here" or _may_create(conn):
-            with (
-                _database(conn, target, listener, template) as there,
-                closing(connect(there, listener.say)) as own,
-            ):
-                built = build.run(own, there, version, keep=False)
-                if built is None and scratch == "here":
-                    listener.say(
-                        "no transaction can hold the plan, so it is committed in the scratch "
-                        "database: what it does to roles is done"
-                    )
-                    built = build.run(own, there, version, keep=True)
+            try:
+                built = _build_here(conn, target, listener, build, template, scratch == "here")
+                why = (
+                    "because no transaction can hold it, and what it commits would reach all "
+                    "databases here"
+                )
+            except Failure as failure:
+                # Most often because of what databases share: a role that is there already.
+                if scratch == "here":
+                    raise
+                built, why = None, f"because here it fails: {failure}"
             if built is not None:
+                if any(it.kind == "role" for it in built.values()):
+                    listener.say(
+                        "roles are of the whole server, so that what was changed of them by hand "
+                        "shows only with --scratch own"
+                    )
                 return built, version, "this server"
-            why = "no transaction can hold it, and what it commits would reach all databases here"
-    listener.say(f"building on a server of its own, because {why}")
+    listener.say(f"building on a server of its own, {why}")
     with _server() as there, closing(connect(there, listener.say)) as own:
         built = build.run(own, there, version, keep=True)
         assert built is not None  # noqa: S101  # it was committed
@@ -257,6 +273,42 @@ def _expected(
             "of them knows is not compared, nor what views and rules say, which they word otherwise"
         )
     return built, other, f"an own server, PostgreSQL {other // 10000}"
+
+
+def _build_here(
+    conn: Connection,
+    target: Target,
+    listener: Listener,
+    build: _Build,
+    template: str,
+    committed: bool,
+) -> Catalogue | None:
+    """Builds the plan in another database of the server; None: no transaction can hold it.
+
+    Args:
+        conn: a connection to the database to compare with.
+        target: where it leads.
+        listener: hears what is done.
+        build: what to build.
+        template: what the other database is made from.
+        committed: whether what no transaction can hold is to be built all the same.
+
+    Raises:
+        Failure: it cannot be built.
+    """
+    with (
+        _database(conn, target, listener, template) as there,
+        closing(connect(there, listener.say)) as own,
+    ):
+        version = conn.info.server_version
+        built = build.run(own, there, version, keep=False)
+        if built is None and committed:
+            listener.say(
+                "no transaction can hold the plan, so it is committed in the scratch database: "
+                "what it does to roles is done"
+            )
+            built = build.run(own, there, version, keep=True)
+        return built
 
 
 def _may_create(conn: Connection) -> bool:
@@ -310,10 +362,12 @@ def _database(
         made += sql.SQL(" locale_provider icu icu_locale {}").format(locale)
     elif provider == "b":
         made += sql.SQL(" locale_provider builtin builtin_locale {}").format(locale)
+    refused = False
     try:
         try:
             conn.execute(made)
         except psycopg.Error as error:
+            refused = True
             raise Failure(
                 f"no scratch database could be made: {error.diag.message_primary}. Nothing was "
                 "touched; with --scratch own it is built on a server of its own."
@@ -323,7 +377,13 @@ def _database(
         drop = sql.SQL("drop database if exists {} with (force)").format(name)
         try:
             calm(conn)
-            conn.execute(drop)
+            if not refused:
+                try:
+                    conn.execute(drop)
+                except psycopg.errors.InsufficientPrivilege:
+                    # Who became another role may not end the sessions of its own login. They have
+                    # ended; the server waits some seconds for them to be gone.
+                    conn.execute(sql.SQL("drop database if exists {}").format(name))
             conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [scratch])
         except psycopg.Error as error:
             raise Failure(
