@@ -409,7 +409,8 @@ def _record(run: Run, commands: Sequence[str], ending: Ending) -> None:
     # From the end, to which it is near: who knows how many results the script has.
     for behind in range(1, len(sent) + len(ending.ahead)):
         cursor.set_result(-behind)
-        if cursor.pgresult and cursor.pgresult.fname(0) == registry.RECORDED_AT.encode():
+        result = cursor.pgresult
+        if result and result.nfields and result.fname(0) == registry.RECORDED_AT.encode():
             ((run.recorded_at,),) = cursor.fetchall()
             break
 
