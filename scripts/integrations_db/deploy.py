@@ -623,19 +623,11 @@ def _deploy_inside(
         run.who,
         run.recorded_at,
     )
-    ending = Ending(
-        commit=commit,
-        # A commit that does not wait for the disk may be lost when the server crashes at once: the
-        # change with its record, and with all after it. The last one of the run waits, and so for
-        # all of them; so does the record of a failure, and of a script that runs apart.
-        durable=step.last,
-        ahead=opening(run, following.deploy, _begin(following)) if following else (),
-        recorded=lambda: _recorded(run, change),
-    )
     open_change(run, step.deploy, begin)
     try:
         if step.deploy:
             run_script(conn, step.deploy, run.lock_timeout)
+        ending = _ending(run, step, commit, following)
         if not _ended_at_once(run, step, record, ending):
             _end_in_steps(run, step, record, ending)
     except ScriptFailed as failed:
@@ -644,6 +636,19 @@ def _deploy_inside(
         raise
     if not commit:  # after it, what cannot be told must not undo a thing
         run.listener.done(change.title, time.monotonic() - began, step.remark)
+
+
+def _ending(run: Run, step: _Step, commit: bool, following: _Step | None) -> Ending:
+    """Returns how the transaction of a change ends, whose deploy script has run."""
+    return Ending(
+        commit=commit,
+        # A commit that does not wait for the disk may be lost when the server crashes at once: the
+        # change with its record, and with all after it. The last one of the run waits, and so for
+        # all of them; so does the record of a failure, and of a script that runs apart.
+        durable=step.last,
+        ahead=opening(run, following.deploy, _begin(following)) if following else (),
+        recorded=lambda: _recorded(run, step.change),
+    )
 
 
 def _ended_at_once(run: Run, step: _Step, record: str, ending: Ending) -> bool:

@@ -253,6 +253,7 @@ def run_script(conn: Connection, script: Script, lock_timeout: float | None) -> 
             conn.execute(statement.text.encode())
         except psycopg.Error as error:
             raise ScriptFailed(place(script, statement, error), script.path, error) from None
+    heed(conn, script.source)
 
 
 def _execute(conn: Connection, commands: list[str], declared: bool) -> None:
@@ -323,7 +324,6 @@ def _cleaning(run: Run, script: Script, verify: Script | None) -> list[str]:
     if run.conn.info.transaction_status != TransactionStatus.INTRANS:
         message = "the script ended the transaction that it ran in, so it could not be recorded"
         raise ScriptFailed(shown(script.path), script.path, None, message)
-    heed(run.conn, script.source)
     commands = ["SET CONSTRAINTS ALL IMMEDIATE", freshen(run.conn)]
     if "advisory" in script.source.lower():
         # Those of its session would have ended with it; the deployment lock is ours.
