@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -455,6 +455,9 @@ def end_at_once(
     if verify:
         commands += [statement.text for statement in _sent(verify, run.lock_timeout)]
         commands.append(_UNDO_VERIFY)
+    if not ending.commit:
+        # Or it would be taken for that of the next change in this transaction.
+        ending = replace(ending, ahead=(f"RELEASE SAVEPOINT {_SCRIPT_DONE}",))
     try:
         _record(run, [*commands, record], ending)
         return True
