@@ -123,6 +123,17 @@ def require(program: str) -> str:
     return found
 
 
+def _behind_wrapper(program: str) -> list[str]:
+    """Returns the folder of the psql that Debian's wrapper would choose, the newest one.
+
+    Sqitch starts psql for each script, and the wrapper takes five times as long as psql itself.
+    """
+    if Path(program).resolve().name != "pg_wrapper":
+        return []
+    found = Path("/usr/lib/postgresql").glob("*/bin/psql")
+    return [str(max(found, key=lambda psql: int(psql.parts[-3])).parent)]
+
+
 def sqitch_command(dsn: str | None, *arguments: str) -> tuple[list[str], dict[str, str]]:
     """Returns the argument vector and the environment of the real Sqitch.
 
@@ -132,7 +143,7 @@ def sqitch_command(dsn: str | None, *arguments: str) -> tuple[list[str], dict[st
     env = environment()
     target = ""
     if dsn is not None:
-        require("psql")
+        env["PATH"] = os.pathsep.join([*_behind_wrapper(require("psql")), env["PATH"]])
         parts = conninfo_to_dict(dsn)
         target = f"db:pg:{parts['dbname']}"
         for key, name in (
