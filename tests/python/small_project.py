@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import loaded
+import loaded_sqitch
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -161,16 +162,7 @@ def sqitch_command(dsn: str | None, *arguments: str) -> tuple[list[str], dict[st
 def sqitch(folder: Path, dsn: str | None, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs the real Sqitch in a project; ``{target}`` among the arguments is the database."""
     argv, env = sqitch_command(dsn, *arguments)
-    return subprocess.run(  # noqa: S603
-        argv,
-        cwd=folder,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return loaded_sqitch.run(argv, folder, env, timeout=120)
 
 
 def rows(dsn: str, query: str) -> list[tuple[Any, ...]]:
