@@ -158,6 +158,7 @@ def run_workers(
                 ) as conn:
                     while not finished.is_set():
                         worker.refresh_due(conn, world.kek_id, world.kek, f"w{number}", ask)
+                        finished.wait(0.05)  # who finds nothing need not ask at once again
             except (Died, psycopg.OperationalError):
                 deaths[number] += 1
 
