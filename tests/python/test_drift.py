@@ -597,16 +597,19 @@ def role(server: Server) -> Iterator[str]:
         conn.execute(f"drop role {name}".encode())
 
 
+Base = tuple[psycopg.Connection[Any], Catalogue]
+
+
 @pytest.fixture(scope="module")
-def base(server: Server, role: str) -> Iterator[tuple[str, Catalogue]]:
-    """A database with one of everything, and what its catalogue says."""
+def base(server: Server, role: str) -> Iterator[Base]:
+    """A connection to a database with one of everything, and what its catalogue says."""
     with databases.clone(server.dsn, "template0") as dsn:
         with psycopg.connect(dsn, autocommit=True) as conn:
             conn.execute(BASE.replace("{role}", role).encode())
-        with closing(connect(Target(dsn), print)) as conn:
-            expected = look(conn)
-            assert compare(expected, look(conn)).differences == ()
-        yield dsn, expected
+        with closing(connect(Target(dsn), lambda _: None)) as own:
+            expected = look(own)
+            assert compare(expected, look(own)).differences == ()
+            yield own, expected
         with psycopg.connect(dsn, autocommit=True) as conn:
             conn.execute(
                 f"drop owned by {role}_owner; drop role {role}_owner, {role}_group".encode()
@@ -614,15 +617,14 @@ def base(server: Server, role: str) -> Iterator[tuple[str, Catalogue]]:
 
 
 @contextmanager
-def changed(base: tuple[str, Catalogue], statements: str) -> Iterator[Catalogue]:
+def changed(base: Base, statements: str) -> Iterator[Catalogue]:
     """Gives the catalogue of the database as some statements make it, for a while."""
-    with closing(connect(Target(base[0]), print)) as conn:
-        conn.execute("begin")
+    conn = base[0]
+    with conn.transaction(force_rollback=True):
         conn.execute("reset search_path")
         conn.execute(statements.encode())
         conn.execute("set search_path = pg_catalog, pg_temp")
         yield look(conn)
-        conn.execute("rollback")
 
 
 def look(conn: psycopg.Connection[Any]) -> Catalogue:
@@ -633,7 +635,7 @@ def look(conn: psycopg.Connection[Any]) -> Catalogue:
     ("seed", "kind", "name", "what"), SEEDS, ids=[seed[0][:60] for seed in SEEDS]
 )
 def test_a_difference_is_named(
-    base: tuple[str, Catalogue], role: str, seed: str, kind: str, name: str, what: str
+    base: Base, role: str, seed: str, kind: str, name: str, what: str
 ) -> None:
     expected = base[1]
     with changed(base, seed.replace("{role}", role)) as found:
@@ -667,7 +669,7 @@ def test_there_are_forty_kinds() -> None:
         " create table app.log_default partition of app.log default",
     ],
 )
-def test_partitions_come_and_go(base: tuple[str, Catalogue], comes_or_goes: str) -> None:
+def test_partitions_come_and_go(base: Base, comes_or_goes: str) -> None:
     """Also one that was made in another way, so that its indexes have other names."""
     with changed(base, comes_or_goes) as found:
         compared = compare(base[1], found)
@@ -675,13 +677,13 @@ def test_partitions_come_and_go(base: tuple[str, Catalogue], comes_or_goes: str)
     assert len(compared.partitions) == 1
 
 
-def test_parts_of_what_is_missing_are_not_told_one_by_one(base: tuple[str, Catalogue]) -> None:
+def test_parts_of_what_is_missing_are_not_told_one_by_one(base: Base) -> None:
     with changed(base, "drop table app.child") as found:
         compared = compare(base[1], found)
     assert [(it.kind, it.name) for it in compared.differences] == [("table", "app.child")]
 
 
-def test_a_detached_partition_is_told_once(base: tuple[str, Catalogue]) -> None:
+def test_a_detached_partition_is_told_once(base: Base) -> None:
     with changed(base, "alter table app.by_kind detach partition app.by_kind_1") as found:
         compared = compare(base[1], found)
     assert {(it.kind, it.name) for it in compared.differences} == {("table", "app.by_kind_1")}
@@ -689,7 +691,7 @@ def test_a_detached_partition_is_told_once(base: tuple[str, Catalogue]) -> None:
 
 
 def test_a_role_that_may_do_nothing_here_any_more_is_not_called_missing(
-    base: tuple[str, Catalogue], role: str
+    base: Base, role: str
 ) -> None:
     with changed(base, f"alter table app.owned owner to {role}") as found:
         compared = compare(base[1], found)
@@ -711,19 +713,16 @@ def test_a_role_that_may_do_nothing_here_any_more_is_not_called_missing(
         "grant {role}_owner to {role}",  # the plan does not say who may become a role
     ],
 )
-def test_what_is_none_of_the_plan_is_no_difference(
-    base: tuple[str, Catalogue], role: str, normal: str
-) -> None:
+def test_what_is_none_of_the_plan_is_no_difference(base: Base, role: str, normal: str) -> None:
     with changed(base, normal.replace("{role}", role)) as found:
         assert compare(base[1], found).differences == ()
 
 
-def test_not_null_constraints_have_names_and_comments(base: tuple[str, Catalogue]) -> None:
+def test_not_null_constraints_have_names_and_comments(base: Base) -> None:
     """From PostgreSQL 18 on."""
     name = "parent_note_not_null on app.parent"
     if ("constraint", name) not in base[1]:
-        with closing(connect(Target(base[0]), print)) as conn:
-            assert conn.info.server_version < 180000
+        assert base[0].info.server_version < 180000
         return
     with changed(base, "comment on constraint parent_note_not_null on app.parent is 'N'") as found:
         assert [(it.name, it.property) for it in compare(base[1], found).differences] == [
