@@ -178,7 +178,7 @@ def test_a_login_inherits_what_its_role_may_do(
 
 def test_an_unknown_kind_of_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
-        pytest.raises(servers.Unobtainable, match="TEST_SERVER=moon is unknown"),
+        pytest.raises(servers.Unobtainable, match="the server moon is unknown"),
         servers.running("moon", NOBODY, print),
     ):
         pass
@@ -301,8 +301,8 @@ def test_workers_share_one_server(inner: Inner) -> None:
 
 
 def test_a_template_that_does_not_deploy_fails_each_test(inner: Inner) -> None:
-    inner.pytester.makeconftest("def pytest_template_deploy(conninfo): raise ValueError('no plan')")
-    inner.pytester.makeini("[pytest]\ntest_project = broken\n")
+    inner.pytester.makeconftest("def pytest_pgtap_deploy(conninfo): raise ValueError('no plan')")
+    inner.pytester.makeini("[pytest]\npgtap_paths = .\npgtap_template = broken\n")
     inner.pytester.makepyfile("def test_one(database): pass\ndef test_two(database): pass")
     inner.write(one="begin; select plan(1); select ok(true); rollback;")
     result = inner.run()
@@ -350,7 +350,7 @@ def _start(inner: Inner, kind: str, seconds: float) -> tuple[subprocess.Popen[st
     """Starts a session with a throw-away server, and waits until its test runs."""
     inner.pytester.makepyfile(USES_SERVER.format(seconds=seconds))
     session = subprocess.Popen(
-        [sys.executable, "-u", "-m", "pytest", "-s", "-p", "integrations_db.testing.plugin"],
+        [sys.executable, "-u", "-m", "pytest", "-s", "-p", "integrations_db.testing.entry"],
         cwd=inner.path,
         env=os.environ | {"TEST_SERVER": kind},
         stdout=subprocess.PIPE,
@@ -382,7 +382,7 @@ def test_a_throw_away_server_ends_with_its_session(
     inner: Inner, server: Server, end: signal.Signals | None
 ) -> None:
     dockerfile = Path(__file__).parents[1] / "docker" / "Dockerfile"
-    inner.pytester.makeini(f"[pytest]\ntest_dockerfile = {dockerfile}\n")
+    inner.pytester.makeini(f"[pytest]\npgtap_paths = .\npgtap_dockerfile = {dockerfile}\n")
     kind = "local" if server.name == "dsn" else server.name
     session, log_source = _start(inner, kind, 60 if end else 0)
     try:
