@@ -311,7 +311,7 @@ finally:
 
 
 @contextmanager
-def _throw_away(
+def _new(
     kind: str, folder: Path, extensions: list[Path] | None, models: Path | None
 ) -> Iterator[Server]:
     """Gives a new server.
@@ -321,34 +321,51 @@ def _throw_away(
         folder: its programs.
         extensions: files for ``CREATE EXTENSION`` that its installation lacks (PostgreSQL 18).
         models: see ``running``.
+
+    Raises:
+        Failure: it cannot be made or started.
     """
-    try:
-        owner = unprivileged()
-        base = Path(tempfile.mkdtemp(prefix="pgtest-", dir=_home()))
-        if owner:
-            os.chown(base, owner.uid, owner.gid)
-        data, log = base / "data", base / "log"
-        settings = {**_SETTINGS, "unix_socket_directories": str(base)}
-        with _until_the_end([sys.executable, "-P", "-c", _STOP, str(base), str(folder)]):
-            if extensions is not None:
-                # Beside the installation, which is not ours to change.
-                share = base / "extension"
-                share.mkdir()
-                for file in extensions:
-                    shutil.copy(file, share)
-                settings["extension_control_path"] = f"{base}:$system"
-            model = models / kind if models else None
-            if model and model.exists():
-                _copy(model, data)
-            else:
-                init_cluster(data, folder, owner=owner, password=None, durable=False)
-                if model:
-                    _keep(data, model)
-            start_cluster(data, folder, log=log, owner=owner, durable=False, settings=settings)
-            dsn = make_conninfo(host=str(base), port=5432, user=SUPERUSER, dbname="postgres")
-            yield _describe(kind, dsn, str(log))
-    except Failure as error:
-        raise Unobtainable(str(error)) from None
+    owner = unprivileged()
+    base = Path(tempfile.mkdtemp(prefix="pgtest-", dir=_home()))
+    if owner:
+        os.chown(base, owner.uid, owner.gid)
+    data, log = base / "data", base / "log"
+    settings = {**_SETTINGS, "unix_socket_directories": str(base)}
+    with _until_the_end([sys.executable, "-P", "-c", _STOP, str(base), str(folder)]):
+        if extensions is not None:
+            # Beside the installation, which is not ours to change.
+            share = base / "extension"
+            share.mkdir()
+            for file in extensions:
+                shutil.copy(file, share)
+            settings["extension_control_path"] = f"{base}:$system"
+        model = models / kind if models else None
+        if model and model.exists():
+            _copy(model, data)
+        else:
+            init_cluster(data, folder, owner=owner, password=None, durable=False)
+            if model:
+                _keep(data, model)
+        start_cluster(data, folder, log=log, owner=owner, durable=False, settings=settings)
+        dsn = make_conninfo(host=str(base), port=5432, user=SUPERUSER, dbname="postgres")
+        yield _describe(kind, dsn, str(log))
+
+
+@contextmanager
+def _throw_away(
+    kind: str, folder: Path, extensions: list[Path] | None, models: Path | None
+) -> Iterator[Server]:
+    """Gives a new server, as ``_new`` does.
+
+    Raises:
+        Unobtainable: it cannot be made or started.
+    """
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(_new(kind, folder, extensions, models))
+        except Failure as error:
+            raise Unobtainable(str(error)) from None
+        yield server
 
 
 def _copy(source: Path, target: Path) -> None:
