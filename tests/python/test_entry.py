@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -17,6 +18,7 @@ from inner import Inner
 from integrations_db.testing.servers import Server
 
 ROOT = Path(__file__).parents[2]
+PLUGIN = "scripts/integrations_db/testing/plugin.py"
 PASSES = "begin; select plan(1); select ok(true, 'fine'); select * from finish(); rollback;"
 HAS = "begin; select plan(1); select has_table('{}'::name); select * from finish(); rollback;"
 
@@ -245,3 +247,16 @@ def test_failures_are_annotations_on_github(inner: Inner, monkeypatch: pytest.Mo
             assert any(line.startswith(begin) for line in lines), "\n".join(lines)
     monkeypatch.delenv("GITHUB_ACTIONS")
     assert "::error" not in inner.run().stdout.str()
+
+
+@pytest.mark.static
+def test_the_document_names_each_setting() -> None:
+    source = (ROOT / "scripts" / "integrations_db" / "testing" / "entry.py").read_text()
+    page = (ROOT / "docs" / "ci.md").read_text()
+    (table_,) = re.findall(r"^\| Setting of the ini file.*?\n\n", page, re.M | re.S)
+    names = set(re.findall(r'ini\("(\w+)"', source)), set(re.findall(r'"(--pgtap[\w-]+)"', source))
+    told = set(re.findall(r"\| `(pgtap_\w+)`", table_)), set(re.findall(r"`(--[\w-]+)", table_))
+    assert told == names
+    fixtures = re.findall(r"@pytest\.fixture.*\ndef (\w+)", (ROOT / PLUGIN).read_text())
+    (table_,) = re.findall(r"^\| Fixture .*?\n\n", page, re.M | re.S)
+    assert set(re.findall(r"`(\w+)`(?=[^\n|]*\|[^|\n]*\|\n)", table_)) == set(fixtures)
