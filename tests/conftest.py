@@ -28,7 +28,8 @@ def inner(pytester: pytest.Pytester, server: Server, monkeypatch: pytest.MonkeyP
     """A small project with the plugin, whose server is the one of these tests."""
     monkeypatch.setenv("TEST_DSN", server.dsn)
     monkeypatch.setenv("TEST_SERVER", "dsn")
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    for name in ("PYTEST_ADDOPTS", "GITHUB_ACTIONS"):
+        monkeypatch.delenv(name, raising=False)
     pytester.makeini("[pytest]\npgtap_paths = tests/pgtap\npgtap_template = inner\n")
     (pytester.path / "tests" / "pgtap").mkdir(parents=True)
     return Inner(pytester, pytester.path)

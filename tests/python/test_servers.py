@@ -396,3 +396,22 @@ def test_a_throw_away_server_ends_with_its_session(
     while _is_there(log_source) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not _is_there(log_source)
+
+
+def test_an_image_is_taken_as_it_is(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    if server.name != "docker":
+        pytest.skip("images are for SERVER=docker")
+    container = server.log_source.removeprefix("docker:")
+    monkeypatch.setenv("TEST_IMAGE", servers._docker().containers.get(container).image.id)
+    monkeypatch.setenv("TEST_BASE_IMAGE", "no-such-image")
+    said: list[str] = []
+    with servers.running("docker", NOBODY, said.append) as other:
+        assert other.version == server.version
+        assert "password" not in other.dsn
+    assert said == []
+
+
+@pytest.mark.static
+def test_the_image_is_of_the_newest_postgresql_unless_told() -> None:
+    text = servers.packaged_dockerfile().read_text()
+    assert "ARG BASE_IMAGE=postgres:18-bookworm\nFROM ${BASE_IMAGE}\n" in text

@@ -5,6 +5,7 @@ The steps run as they stand in the YAML, on small projects and real servers.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from small_project import Sql, environment, table, write_project
+from small_project import Sql, environment, run, table, write_project
 
 from integrations_db.testing.servers import Server
 
@@ -52,7 +53,7 @@ def _rehearse(
     """Runs the last step of the action; also gives its annotations."""
     runner = folder / "runner"
     program = runner / "integrations-db" / "bin" / "integrations-db"
-    program.parent.mkdir(parents=True)
+    program.parent.mkdir(parents=True, exist_ok=True)
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m integrations_db "$@"\n')
     program.chmod(0o755)
     values = _inputs() | {"server": server} | {k.replace("_", "-"): v for k, v in inputs.items()}
@@ -263,6 +264,37 @@ def test_the_kind_of_server_is_chosen(tmp_path: Path, server: Server) -> None:
     done, _ = _rehearse(tmp_path, kind, **base)
     assert done.returncode == 0, done.stderr
     assert f"Server: {kind}, PostgreSQL {server.release}, pgTAP {server.pgtap}" in done.stdout
+    (tmp_path / "deploy" / "b.sql").write_text("nonsense;\n")
+    done, annotations = _rehearse(tmp_path, kind, **base)
+    assert done.returncode == 1
+    assert annotations[0].startswith("::error file=deploy/b.sql,line=1::ERROR 42601:")
+
+
+def test_failures_of_commands_are_annotations(tmp_path: Path, empty_database: str) -> None:
+    verify = "begin;\n\nselect nope_{} from a;\nrollback;\n"
+    changes = {name: table(name, verify=verify.format(name)) for name in ("a", "b")}
+    folder = write_project(tmp_path / "db", changes)
+    github = {"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(tmp_path)}
+
+    def annotated(*arguments: str) -> tuple[list[str], subprocess.CompletedProcess[str]]:
+        done = run(folder, arguments[0], empty_database, *arguments[1:], **github)
+        assert "::" not in done.stdout
+        return [line for line in done.stderr.splitlines() if line.startswith("::")], done
+
+    found, done = annotated("deploy", "--json")
+    at = "::error file=db/verify/{},line=4::ERROR 42703: "
+    assert len(found) == 1
+    assert found[0].startswith(at.format("a.sql"))
+    assert json.loads(done.stdout)["error"]["exit_code"] == done.returncode == 1
+    assert annotated("deploy", "--no-verify")[0] == []
+    found, _ = annotated("verify")
+    assert len(found) == 2
+    assert found[0].startswith(at.format("a.sql"))
+    assert found[1].startswith(at.format("b.sql"))
+    found, _ = annotated("revert")
+    assert len(found) == 1
+    assert found[0].startswith("::error ::say how far to revert")
+    assert "::error" not in run(folder, "verify", empty_database, GITHUB_ACTIONS="false").stderr
 
 
 @pytest.mark.static
