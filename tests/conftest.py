@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -10,6 +11,16 @@ from inner import Inner
 from integrations_db.testing.servers import Server
 
 pytest_plugins = ["pytester", "api.fixtures"]
+
+
+def pytest_configure() -> None:
+    """Lets the programs that tests start hear signals that this one was told not to hear.
+
+    ``nohup`` and ``&`` have them ignored, and programs inherit that, but not a function.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.hookimpl(optionalhook=True)
