@@ -20,6 +20,7 @@ import psycopg
 import pytest
 from small_project import Sql, environment, run, table, write_project
 
+from integrations_db.check import workflow_commands
 from integrations_db.testing.servers import Server
 
 ROOT = Path(__file__).parents[2]
@@ -343,3 +344,27 @@ def test_the_document_names_inputs_and_steps() -> None:
     assert re.findall(r"^\| (\w[\w ]*?) \| ", table_, re.M)[1:] == STEPS
     (example,) = re.findall(r"```yaml\njobs:\n.*?```", page, re.S)
     assert set(re.findall(r"^          ([\w-]+):", example, re.M)) <= set(_inputs())
+
+
+@pytest.mark.static
+@pytest.mark.parametrize(
+    ("message", "commands"),
+    [
+        ("no such server", ["::error ::no such server"]),
+        ("a.sql:12: ERROR\nand more", ["::error file=a.sql,line=12::ERROR%0Aand more"]),
+        (
+            "a.sql:1:5: 5%\na.sql:2: b",
+            ["::error file=a.sql,line=1::5%25", "::error file=a.sql,line=2::b"],
+        ),
+        # Not every such line begins with a file.
+        ("gone.sql:12: ERROR", ["::error ::gone.sql:12: ERROR"]),
+        ("it failed\n  HINT: at 10:30: late", ["::error ::it failed%0A  HINT: at 10:30: late"]),
+    ],
+)
+def test_messages_as_workflow_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, message: str, commands: list[str]
+) -> None:
+    (tmp_path / "a.sql").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    assert list(workflow_commands(message)) == commands
