@@ -61,7 +61,8 @@ select is_empty(
     select n.what
       from pg_temp.named as n
            join pg_catalog.pg_get_keywords() as k on k.word = n.name
-     -- What has a name of its own is qualified or stands where any word may: only these need quotes.
+     -- What a name of its own has is qualified, or stands where any word may: only these need
+     -- quotes.
      where k.catcode in ('R', 'T')
   $$,
   'no name is a reserved word');
