@@ -48,7 +48,6 @@ select p.polname::text, 'policy ' || p.polname || ' on ' || c.oid::regclass
        join pg_catalog.pg_class as c on c.oid = p.polrelid
  where c.relnamespace in ('integrations'::regnamespace, 'integrations_private'::regnamespace);
 
-select isnt_empty('select from pg_temp.named', 'there are names');
 select is_empty(
   $$
     select n.what
