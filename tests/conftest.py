@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,16 @@ from integrations_db.testing.servers import Server
 pytest_plugins = ["pytester", "integrations_db.testing.plugin", "api.fixtures"]
 
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_configure() -> None:
+    """Lets the programs that tests start hear signals that this one was told not to hear.
+
+    ``nohup`` and ``&`` have them ignored, and programs inherit that, but not a function.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -57,6 +57,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 LOCK_KEY = 75474063  # Sqitch's own, so that the two tools exclude each other
 VERSION = "1.1"
 LOCK_LOST = "the deployment lock is lost"
+# The column by which ``deployment`` tells when; a script's own results have none of this name.
+RECORDED_AT = "integrations_db_recorded_at"
 _SQL = Path(__file__).with_name("registry.sql")
 # The columns by which the tables of a registry are known; those of 0.x have no more.
 _TABLES = {
@@ -346,7 +348,7 @@ def deployment(
           committer_email, planned_at, planner_name, planner_email, committed_at)
         values (%(id)s, %(hash)s, %(change)s, %(project)s, %(note)s, %(name)s, %(email)s,
           %(planned_at)s, %(planner)s, %(planner_email)s, {now})
-        returning (extract(epoch from committed_at) * 1000000)::int8 as recorded_at;"""
+        returning (extract(epoch from committed_at) * 1000000)::int8 as {recorded_at};"""
     if requires or conflicts:
         text += """
         insert into {r}.dependencies (change_id, type, dependency, dependency_id)
@@ -377,7 +379,7 @@ def deployment(
     return _filled(
         conn,
         registry,
-        text.replace("{now}", now),
+        text.replace("{now}", now).replace("{recorded_at}", RECORDED_AT),
         _change_values(plan, change, who)
         | {
             "hash": script_hash,
