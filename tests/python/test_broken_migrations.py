@@ -4,8 +4,8 @@ What finds them here is what finds them in a run of the tests: ``check``, the ru
 ``tests/pgtap/style``, verify scripts, and the checks of verify and revert scripts. Scripts are
 edited in memory, or in a copy of the project; what is run in a database is rolled back.
 
-Every rule of the catalogue has a mistake here that it finds, so that none passes for want of what it
-looks for.
+Every rule of the catalogue has a mistake here that it finds, so that none passes for want of what
+it looks for.
 """
 
 from __future__ import annotations
