@@ -315,6 +315,7 @@ RULES = {
         "alter function integrations.current_tenant() leakproof;",
         "style/functions",
         ("no function is leakproof", "integrations.current_tenant()"),
+        "functions/current_tenant",
     ),
     "an immutable function that reads a setting": Broken(
         "alter function integrations.current_tenant() immutable;",
@@ -326,6 +327,7 @@ RULES = {
         "alter function integrations.set_tenant(uuid) strict;",
         "style/functions",
         ("no function is strict", "integrations.set_tenant(uuid)"),
+        "functions/set_tenant",
     ),
     "a renamed parameter": Broken(
         Edit(GET, "create function integrations.get_credentials(instance_id uuid)",
@@ -447,6 +449,7 @@ RULES = {
              "   to integrations_admin with grant option;"),
         "style/privileges",
         ("nobody may pass a privilege on", "integration_definitions", "integrations_admin"),
+        "grants/integrations_admin",
     ),
     "a privilege outside": Broken(
         "create table public.more (); grant select on public.more to svc_integration;",
