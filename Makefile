@@ -82,6 +82,10 @@ lint: .venv/$(HERE)-all ## check Python, SQL and the tree of scripts
 	$(BIN)/integrations-db check --strict
 	$(PYTEST) -m static -q
 
+.PHONY: schema
+schema: .venv/$(HERE)-core ## write docs/schema.sql anew, after a change of the plan
+	@$(BIN)/python tests/python/schema_dump.py
+
 .PHONY: bench
 bench: .venv/$(HERE)-core ## time deployments and credentials, next to other ways
 	@$(BIN)/python tests/benchmarks/deploy.py
