@@ -76,8 +76,15 @@ lint: .venv/$(HERE)-all ## check Python, SQL and the tree of scripts
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
 	find deploy -name '*.sql' -print | sort | xargs $(BIN)/squawk
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/zizmor --offline --quiet .github/workflows action.yml
 	$(BIN)/integrations-db check --strict
 	$(PYTEST) -m static -q
+
+.PHONY: schema
+schema: .venv/$(HERE)-core ## write docs/schema.sql anew, after a change of the plan
+	@$(BIN)/python tests/python/schema_dump.py
 
 .PHONY: bench
 bench: .venv/$(HERE)-core ## time deployments and credentials, next to other ways
@@ -91,8 +98,8 @@ clean: ## remove .venv and caches; databases stay
 
 # pip runs again only when a version may have changed.
 .venv/$(HERE)-core: EXTRAS := embedded
-.venv/$(HERE)-test: EXTRAS := embedded,test
-.venv/$(HERE)-all: EXTRAS := embedded,test,lint
+.venv/$(HERE)-test: EXTRAS := embedded,test,dev
+.venv/$(HERE)-all: EXTRAS := embedded,test,dev,lint
 .venv/$(HERE)-core .venv/$(HERE)-test .venv/$(HERE)-all: $(BIN)/pip pyproject.toml constraints.txt
 	@echo 'Installing into .venv ...'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \

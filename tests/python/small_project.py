@@ -91,7 +91,8 @@ def write_project(
 
 def environment(**more: str) -> dict[str, str]:
     """Returns an environment in which nothing of this machine's user is read."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "SQITCH_", "COV_"))}
+    others = ("PG", "SQITCH_", "COV_", "GITHUB_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     nowhere = {"SQITCH_USER_CONFIG": os.devnull, "SQITCH_SYSTEM_CONFIG": os.devnull}
     return kept | nowhere | WHO | more
 

@@ -59,7 +59,17 @@ def make(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
 
 def test_make_alone_lists_what_there_is(folder: Path) -> None:
     done = make(folder)
-    for target in ("deploy", "verify", "revert", "status", "demo", "test", "lint", "bench"):
+    for target in (
+        "deploy",
+        "verify",
+        "revert",
+        "status",
+        "demo",
+        "test",
+        "lint",
+        "schema",
+        "bench",
+    ):
         assert f"  make {target} " in done.stdout
 
 
