@@ -636,9 +636,15 @@ def drift(
     if as_json:
         echo_json(drift_json(project, place, result))
     else:
+        on_github = os.environ.get("GITHUB_ACTIONS") == "true"
+        # What a database holds must not be read as a workflow command.
+        token = os.urandom(16).hex()
+        if on_github:
+            echo(f"::stop-commands::{token}")
         for line in drift_text(result):
             echo(line)
-        if os.environ.get("GITHUB_ACTIONS") == "true":
+        if on_github:
+            echo(f"::{token}::")
             for it in result.differences:
                 echo(drift_annotation(it))
         for name in result.edited:
@@ -647,7 +653,9 @@ def drift(
         if result.pending:
             rest.append(f"{counted(result.pending)} pending")
         if result.partitions:
-            rest.append(f"{counted(len(result.partitions), 'partition')} of one of the two only")
+            names = ", ".join(result.partitions)
+            one = counted(len(result.partitions), "partition")
+            rest.append(f"{one} of one of the two only ({names})")
         if result.ignored:
             rest.append(f"{counted(result.ignored, 'difference')} ignored")
         found = counted(len(result.differences), "difference") if result.differences else "no drift"

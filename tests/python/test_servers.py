@@ -19,6 +19,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from inner import Inner
+from integrations_db import throwaway
 from integrations_db.testing import databases, servers
 from integrations_db.testing.servers import Server
 
@@ -321,8 +322,7 @@ def test_a_server_in_the_making_is_let_finish(
     program.write_text(f"#!/bin/sh\nsleep 0.7; touch {made}\n")
     program.chmod(0o755)
     with subprocess.Popen([program, *arguments, base / "data"]):  # noqa: S603
-        command = [sys.executable, "-P", "-c", servers._STOP, str(base), str(tmp_path)]
-        with servers._until_the_end(command):
+        with throwaway.removed_at_the_end(base, tmp_path):
             pass
         assert made.exists()
     assert not base.exists()
@@ -341,7 +341,7 @@ client = SimpleNamespace(containers=SimpleNamespace(list=lambda **_: next(answer
 from_env = lambda: client
 """)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with servers._until_the_end([sys.executable, "-P", "-c", servers._REMOVE, "name"]):
+    with throwaway.until_the_end([sys.executable, "-P", "-c", servers._REMOVE, "name"]):
         pass
     assert removed.exists()
 

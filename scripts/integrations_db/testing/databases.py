@@ -114,7 +114,8 @@ def clone(dsn: str, template: str) -> Iterator[str]:
     name = new_name("clone")
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(
-            sql.SQL("create database {} template {}").format(
+            # To copy files is faster than to write each page to the log.
+            sql.SQL("create database {} template {} strategy file_copy").format(
                 sql.Identifier(name), sql.Identifier(template)
             )
         )

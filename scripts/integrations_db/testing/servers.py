@@ -49,6 +49,7 @@ from ..server import (
     start_cluster,
     unprivileged,
 )
+from ..throwaway import removed_at_the_end, until_the_end
 
 __all__ = [
     "KINDS",
@@ -287,29 +288,6 @@ def _home() -> Path:
     return Path("/tmp")  # noqa: S108  # as above; $TMPDIR is too long on macOS
 
 
-# Waits for the pipe's end; then the tests are over, however that came about. What still makes or
-# starts a server is let finish: that would leave shared memory behind without its folder.
-_STOP = """
-import shutil, subprocess, sys, time
-from pathlib import Path
-from integrations_db.server import stop_cluster, unprivileged
-base, programs = map(Path, sys.argv[1:])
-sys.stdin.read()
-busy = {(str(programs / name), "--pgdata " + str(base)) for name in ("initdb", "pg_ctl")}
-busy.add((" ".join(["cp", "-Rp"]), str(base)))  # not in one piece: this text is in the list, too
-deadline = time.monotonic() + 60
-while time.monotonic() < deadline:
-    listed = subprocess.run(["ps", "-eww", "-o", "args="], capture_output=True, text=True).stdout
-    if not any(a in line and b in line for line in listed.splitlines() for a, b in busy):
-        break
-    time.sleep(0.05)
-try:
-    stop_cluster(base / "data", programs, owner=unprivileged(), mode="immediate")
-finally:
-    shutil.rmtree(base)
-"""
-
-
 @contextmanager
 def _new(
     kind: str, folder: Path, extensions: list[Path] | None, models: Path | None
@@ -331,7 +309,7 @@ def _new(
         os.chown(base, owner.uid, owner.gid)
     data, log = base / "data", base / "log"
     settings = {**_SETTINGS, "unix_socket_directories": str(base)}
-    with _until_the_end([sys.executable, "-P", "-c", _STOP, str(base), str(folder)]):
+    with removed_at_the_end(base, folder):
         if extensions is not None:
             # Beside the installation, which is not ours to change.
             share = base / "extension"
@@ -383,29 +361,10 @@ def _keep(data: Path, model: Path) -> None:
 
 
 @contextmanager
-def _until_the_end(command: list[str]) -> Iterator[None]:
-    """Runs a command that cleans up; its standard input ends when the block, or Python, does."""
-    # A session of its own, so that Ctrl-C does not reach it before it has work.
-    helper = subprocess.Popen(  # noqa: S603
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield
-    finally:
-        if helper.stdin:
-            helper.stdin.close()
-        helper.wait(timeout=60)
-
-
-@contextmanager
 def private_folder() -> Iterator[Path]:
     """Gives a folder that only this user can enter, removed like a throw-away server."""
     folder = tempfile.mkdtemp(prefix="pgtest-")
-    with _until_the_end(["/bin/sh", "-c", 'read -r _; rm -rf "$1"', "sh", folder]):
+    with until_the_end(["/bin/sh", "-c", 'read -r _; rm -rf "$1"', "sh", folder]):
         yield Path(folder)
 
 
@@ -573,7 +532,7 @@ def _container(
         container.ports = {"5432": (address, None)}  # type: ignore[dict-item]  # as docker has it
     with (
         private_folder() as folder,
-        _until_the_end([sys.executable, "-P", "-c", _REMOVE, name]),
+        until_the_end([sys.executable, "-P", "-c", _REMOVE, name]),
     ):
         try:
             container.start()
