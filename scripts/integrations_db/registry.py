@@ -40,6 +40,7 @@ __all__ = [
     "keep_lock",
     "lock",
     "lock_changes",
+    "named",
     "recorded_at",
     "register_project",
     "release_others",
@@ -113,9 +114,14 @@ class Deployed:
     tags: tuple[str, ...]  # their IDs
 
 
+def named(registry: str, *table: str) -> sql.Identifier:
+    """Returns the schema, or a table of it, for a query with values: there ``%`` is psycopg's."""
+    return sql.Identifier(registry.replace("%", "%%"), *table)
+
+
 def _query(text: LiteralString, registry: str) -> sql.Composed:
-    """Puts the schema in the place of ``{r}``."""
-    return sql.SQL(text).format(r=sql.Identifier(registry))
+    """Puts the schema in the place of ``{r}``; to be executed with values, if only with none."""
+    return sql.SQL(text).format(r=named(registry))
 
 
 def version(conn: Connection, registry: str) -> str | None:
@@ -148,7 +154,7 @@ def version(conn: Connection, registry: str) -> str | None:
         return "0"
     # As text a real has as many digits as extra_float_digits says: 1.1 may become 1.
     text: LiteralString = "select pg_catalog.max(version)::numeric::text from {r}.releases"
-    row = conn.execute(_query(text, registry)).fetchone()
+    row = conn.execute(_query(text, registry), ()).fetchone()
     number = f"{float(row[0]):.1f}" if row and row[0] else "0"
     if float(number) > float(VERSION):
         raise Failure(
@@ -193,7 +199,7 @@ def upgrade(conn: Connection, registry: str, old: str, who: Committer) -> None:
     """
     for number, text in _UPGRADES.items():
         if float(number) > float(old):
-            conn.execute(_query(text, registry))
+            conn.execute(_query(text, registry), ())
             _release(conn, registry, number, who)
 
 
@@ -273,7 +279,7 @@ def deployed_changes(
     )
     # After an upgrade from 0.x the ID of the change stands where its hash is not known.
     digest = sql.SQL("nullif(c.script_hash, c.change_id)" if hashes else "null")
-    query = sql.SQL(text).format(r=sql.Identifier(registry), digest=digest)
+    query = sql.SQL(text).format(r=named(registry), digest=digest)
     # Binary: as text their form is that of the DateStyle, which is anything.
     rows = conn.execute(query, (project,), binary=True)
     return [Deployed(r[0], r[1], r[2], r[3], r[4], tuple(r[5] or ())) for r in rows]
@@ -311,7 +317,7 @@ def recorded_at(conn: Connection, registry: str) -> int | None:
     text: LiteralString = (
         "select (extract(epoch from pg_catalog.max(committed_at)) * 1000000)::int8 from {r}.changes"
     )
-    row = conn.execute(_query(text, registry)).fetchone()
+    row = conn.execute(_query(text, registry), ()).fetchone()
     return row[0] if row else None
 
 
@@ -449,14 +455,14 @@ def _change_values(plan: Plan, change: Change, who: Committer) -> dict[str, Any]
 
 
 @cache
-def _named(text: LiteralString, registry: str) -> bytes:
-    """Returns a statement with the schema in the place of ``{r}``."""
+def _template(text: LiteralString, registry: str) -> bytes:
+    """Returns a statement with the schema in the place of ``{r}``, and places for values."""
     return _query(text, registry).as_bytes(None)
 
 
 def _filled(conn: Connection, registry: str, text: LiteralString, values: dict[str, Any]) -> str:
     """Returns statements with their values in them, quoted by libpq."""
-    return psycopg.ClientCursor(conn).mogrify(_named(text, registry), values)
+    return psycopg.ClientCursor(conn).mogrify(_template(text, registry), values)
 
 
 def insert_tags(
@@ -602,7 +608,8 @@ def release_others() -> str:
 
 def lock_changes(registry: str) -> str:
     """Returns the statement that keeps others from recording changes; Sqitch sends the same."""
-    return _named("lock table {r}.changes in exclusive mode", registry).decode()
+    text: LiteralString = "lock table {r} in exclusive mode"
+    return sql.SQL(text).format(r=sql.Identifier(registry, "changes")).as_string(None)
 
 
 def holder(conn: Connection) -> str:
