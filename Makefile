@@ -17,8 +17,8 @@ export TARGET_AS_TYPED TO_AS_TYPED
 RUN := if [ -n "$$TARGET_AS_TYPED" ]; then SQITCH_TARGET="$$TARGET_AS_TYPED"; export SQITCH_TARGET; fi; \
        unset TARGET_AS_TYPED; $(BIN)/integrations-db
 # Few tests at a time for each worker, so that the long ones, which come first, are shared out.
-PYTEST := $(BIN)/python -m pytest -n auto --maxschedchunk=4
 COVERAGE := build/coverage
+PYTEST := $(BIN)/python -m pytest -n auto --maxschedchunk=4
 
 .PHONY: help
 help: ## this list
@@ -78,8 +78,15 @@ lint: .venv/$(HERE)-all ## check Python, SQL and the tree of scripts
 	$(BIN)/python -m mypy
 	find deploy -name '*.sql' -print | sort | xargs $(BIN)/squawk
 	$(BIN)/python tests/plpgsql_check.py
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/zizmor --offline --quiet .github/workflows action.yml
 	$(BIN)/integrations-db check --strict
 	$(PYTEST) -m static -q
+
+.PHONY: schema
+schema: .venv/$(HERE)-core ## write docs/schema.sql anew, after a change of the plan
+	@$(BIN)/python tests/python/schema_dump.py
 
 # The reports are written also where a limit is not met; where a test fails they would mislead.
 .PHONY: coverage
@@ -108,8 +115,8 @@ clean: ## remove .venv and caches; databases stay
 
 # pip runs again only when a version may have changed.
 .venv/$(HERE)-core: EXTRAS := embedded
-.venv/$(HERE)-test: EXTRAS := embedded,test
-.venv/$(HERE)-all: EXTRAS := embedded,test,lint,coverage
+.venv/$(HERE)-test: EXTRAS := embedded,test,dev
+.venv/$(HERE)-all: EXTRAS := embedded,test,dev,lint,coverage
 .venv/$(HERE)-core .venv/$(HERE)-test .venv/$(HERE)-all: $(BIN)/pip pyproject.toml constraints.txt
 	@echo 'Installing into .venv ...'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \

@@ -36,5 +36,5 @@ class Inner:
     def run(self, *arguments: str) -> pytest.RunResult:
         """Runs pytest in the project."""
         # Hypothesis takes a second to import, each time, and has nothing to do here.
-        plugins = ("-p", "no:hypothesispytest", "-p", "integrations_db.testing.plugin")
+        plugins = ("-p", "no:hypothesispytest", "-p", "integrations_db.testing.entry")
         return self.pytester.runpytest(*plugins, *arguments)

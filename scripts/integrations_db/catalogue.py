@@ -7,6 +7,7 @@ partition of the same table instead.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,17 @@ from typing import Literal
 
 from integrations_db.registry import Connection
 
-__all__ = ["Catalogue", "Comparison", "Difference", "Object", "compare", "read"]
+__all__ = ["DEPLOYER", "Catalogue", "Comparison", "Difference", "Object", "compare", "read"]
 
 _SQL = Path(__file__).with_name("catalogue.sql")
 
 Key = tuple[str, str]  # kind and name
+
+DEPLOYER = "(who deploys)"  # what the role that asks is called
+# What the system or an extension brought is known only by what was changed of it since.
+_BROUGHT = ("system ", "extension ")
+# A value that may be a secret, as its digest.
+_HIDDEN = re.compile(r"\(hidden [0-9a-f]{32}\)")
 
 
 @dataclass(slots=True)
@@ -92,6 +99,7 @@ def read(conn: Connection, ignored: Sequence[str], other: int) -> Catalogue:
     values = {
         "ignored": list(ignored),
         "alike": own // 10000 == other // 10000,
+        "membership": min(own, other) >= 160000,
         "maintain": min(own, other) >= 170000,
         "not_null": min(own, other) >= 180000,
     }
@@ -111,14 +119,15 @@ def compare(expected: Catalogue, found: Catalogue) -> Comparison:
     """
     differences: list[Difference] = []
     here, there = _partitions(found), _partitions(expected)
+    relations = _relations(expected) & _relations(found)
+    one_sided = here.keys() ^ there.keys()
+    # One that was detached and kept is a difference; its parts follow from that.
+    detached = one_sided & relations
     only_one = {
         name
-        for name, parent in (here | there).items()
-        if (name in here) != (name in there)
+        for name in one_sided - detached
         # Not one of a table that itself is too much, or missing; nor the default partition.
-        and parent in _relations(expected)
-        and parent in _relations(found)
-        and not (name in there and _is_default(expected, name))
+        if (here | there)[name] in relations and not (name in there and _is_default(expected, name))
     }
     for name in sorted(only_one & here.keys()):
         differences += _beside_its_siblings(found, expected, name, here[name])
@@ -126,14 +135,20 @@ def compare(expected: Catalogue, found: Catalogue) -> Comparison:
         should, is_ = expected.get(key), found.get(key)
         one = should or is_
         assert one is not None  # noqa: S101  # it is a key of one of the two
-        if one.name in only_one or one.part_of in only_one:
+        if one.name in only_one or one.part_of in only_one or one.part_of in detached:
             continue
         if should is None or is_ is None:
-            whole = one.part_of is None or (
-                one.part_of in _relations(expected) and one.part_of in _relations(found)
-            )
-            # Roles beyond those of the plan show in what they may do.
-            if whole and not (one.kind == "role" and should is None):
+            whole = one.part_of is None or one.part_of in relations
+            if one.kind.startswith(_BROUGHT):
+                nothing: dict[str, str] = {}
+                differences += _changes(
+                    one.kind,
+                    one.name,
+                    should.properties if should else nothing,
+                    is_.properties if is_ else nothing,
+                )
+            # That there is a role, or none, shows in what it owns and may do.
+            elif whole and one.kind != "role":
                 differences.append(
                     Difference(one.kind, one.name, "missing" if is_ is None else "added")
                 )
@@ -149,8 +164,14 @@ def _changes(
     kind: str, name: str, expected: Mapping[str, str], found: Mapping[str, str]
 ) -> Iterator[Difference]:
     for of_it in sorted(expected.keys() | found.keys()):
-        if expected.get(of_it) != found.get(of_it):
-            yield Difference(kind, name, "changed", of_it, expected.get(of_it), found.get(of_it))
+        should, is_ = expected.get(of_it), found.get(of_it)
+        if should != is_:
+            yield Difference(kind, name, "changed", of_it, _shown(should), _shown(is_))
+
+
+def _shown(value: str | None) -> str | None:
+    """Returns a value as it may be shown."""
+    return value and _HIDDEN.sub("(hidden)", value)
 
 
 def _relations(catalogue: Catalogue) -> set[str]:

@@ -20,12 +20,21 @@ from integrations_db.script import Kind, ScriptError, shown
 if TYPE_CHECKING:
     from integrations_db.registry import Connection
 
-__all__ = ["Finding", "Level", "annotation", "check_project", "check_target", "located"]
+__all__ = [
+    "Finding",
+    "Level",
+    "annotation",
+    "check_project",
+    "check_target",
+    "located",
+    "workflow_commands",
+]
 
 Level = Literal["error", "changed", "warning", "note"]
 
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 _PLACE = re.compile(r"(?P<file>[^\n]+?):(?P<line>\d+)(?::\d+)?: (?P<why>.*)", re.DOTALL)
+_NEXT_PLACE = re.compile(r"\n(?=\S[^\n]*?:\d+(?::\d+)?: )")
 # Sqitch's templates write both: `-- Deploy PROJECT:CHANGE to pg`. One of them must be there, or a
 # sentence such as `-- Deploy everything` would be taken for a name.
 _TITLE = re.compile(
@@ -78,6 +87,18 @@ def annotation(finding: Finding) -> str:
     if finding.line:
         parts.append(f"line={finding.line}")
     return f"::{word[finding.level]} {','.join(parts)}::{_escaped(finding.message)}"
+
+
+def workflow_commands(message: str) -> Iterator[str]:
+    """Yields a failure's message as workflow commands of GitHub, one for each file it names.
+
+    Args:
+        message: what was not done and why; a line that is about a file begins with ``file:line:``.
+    """
+    for part in _NEXT_PLACE.split(message):
+        finding = located("error", part)
+        there = finding.path is not None and finding.path.is_file()
+        yield annotation(finding if there else Finding("error", part))
 
 
 def _escaped(text: str, more: str = "") -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import os
 import re
@@ -634,9 +636,15 @@ def drift(
     if as_json:
         echo_json(drift_json(project, place, result))
     else:
+        on_github = os.environ.get("GITHUB_ACTIONS") == "true"
+        # What a database holds must not be read as a workflow command.
+        token = os.urandom(16).hex()
+        if on_github:
+            echo(f"::stop-commands::{token}")
         for line in drift_text(result):
             echo(line)
-        if os.environ.get("GITHUB_ACTIONS") == "true":
+        if on_github:
+            echo(f"::{token}::")
             for it in result.differences:
                 echo(drift_annotation(it))
         for name in result.edited:
@@ -645,12 +653,84 @@ def drift(
         if result.pending:
             rest.append(f"{counted(result.pending)} pending")
         if result.partitions:
-            rest.append(f"{counted(len(result.partitions), 'partition')} of one of the two only")
+            names = ", ".join(result.partitions)
+            one = counted(len(result.partitions), "partition")
+            rest.append(f"{one} of one of the two only ({names})")
         if result.ignored:
             rest.append(f"{counted(result.ignored, 'difference')} ignored")
         found = counted(len(result.differences), "difference") if result.differences else "no drift"
         echo(f"{'; '.join(rest)}: {found}.")
     ctx.exit(Changed.exit_code if result.differences else 0)
+
+
+@cli.command(short_help="Rehearse the plan on a throw-away server: up, down, up again.")
+@click.option(
+    "--server",
+    metavar="SERVER",
+    default=lambda: os.environ.get("TEST_SERVER", ""),
+    show_default="TEST_SERVER, else TEST_DSN, else the first that is to be had",
+    help="Where: docker, local, embedded, or a URI of a throw-away server, as its superuser.",
+)
+@click.option(
+    "--pgtap",
+    "folders",
+    metavar="DIR",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    show_default="tests/pgtap, where there is one",
+    help="Folder with pgTAP files; may be repeated.",
+)
+@click.option(
+    "--pgtap-files",
+    "patterns",
+    metavar="GLOB",
+    multiple=True,
+    show_default="as pytest's ini file says, else *_test.sql",
+    help="Names of pgTAP files; may be repeated.",
+)
+@click.option(
+    "--junitxml",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the results of the pgTAP files as JUnit XML.",
+)
+@_set
+@click.pass_context
+def rehearse(
+    ctx: click.Context,
+    server: str,
+    folders: tuple[Path, ...],
+    patterns: tuple[str, ...],
+    junitxml: Path | None,
+    variables: dict[str, str],
+) -> None:
+    """Rehearse the plan in a new database, which is thrown away.
+
+    Deploy and verify every change, run the pgTAP files, revert all and look what is left, deploy
+    again, and compare the database with what the plan builds. Ends at the first thing that fails.
+    Wants the extra "test" of this package.
+    """
+    from integrations_db.project import load_project
+    from integrations_db.terminal import Lines
+
+    try:
+        from integrations_db.testing.rehearsal import rehearse as rehearsed
+    except ModuleNotFoundError as error:
+        raise Failure(
+            f"rehearse needs the module {error.name}; install it: pip install integrations-db[test]"
+        ) from None
+    root, _, target = _configured(ctx, None)
+    tap = folders or tuple(it for it in [root / "tests" / "pgtap"] if it.is_dir())
+    rehearsed(
+        load_project(root, target),
+        server,
+        Lines(),  # a bar would write over pytest's own lines
+        echo,
+        folders=tap,
+        patterns=patterns,
+        junitxml=junitxml,
+        variables=variables,
+    )
 
 
 @cli.command(short_help="Show what happened to a database.")
@@ -865,6 +945,11 @@ def _notes(error: BaseException | None) -> list[str]:
 def _tell(message: str, code: int, as_json: bool) -> int:
     """Says what went wrong, on standard error; for ``--json`` on standard output, too."""
     echo(f"integrations-db: {message}", err=True)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from integrations_db.check import workflow_commands
+
+        for command in workflow_commands(message):
+            echo(command, err=True)
     if as_json:
         with suppress(Unwritable):  # the code says it as well
             echo_json({"error": {"message": message, "exit_code": code}})
@@ -873,6 +958,9 @@ def _tell(message: str, code: int, as_json: bool) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits with a code of the published table."""
+    # Nothing here makes garbage in cycles worth looking for; modules that load make it look often.
+    gc.disable()
+    atexit.register(gc.freeze)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
             signal.signal(number, _terminate)

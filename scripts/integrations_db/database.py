@@ -43,10 +43,6 @@ __all__ = [
 # and functions there that our own statements would call, as the deployer. So our sessions search
 # this path, but for the scripts; a script that were left with it could not create a thing.
 _OWN_PATH = "SET search_path = pg_catalog, pg_temp"
-# Asked while the session's own path is still in force.
-_PATH_SOURCE = (
-    "select source from pg_catalog.pg_settings where name operator(pg_catalog.=) 'search_path'"
-)
 # What a script may have left behind, in the order in which it must go: the role first, because the
 # others could be refused to it. Unlike DISCARD ALL this keeps advisory locks: we hold one.
 _FRESH = (
@@ -57,11 +53,16 @@ _FRESH = (
 # would hold our locks until then. It can be set where the kernel tells of a closed connection.
 #
 # A server may also end sessions that are idle; ours is while another one runs a script for it.
-_WATCH = (
-    "SELECT pg_catalog.set_config('client_connection_check_interval', '2s', false)"
-    " WHERE pg_catalog.current_setting('client_connection_check_interval', true) = '0'"
-    " AND pg_catalog.version() LIKE '%linux%'; SET idle_session_timeout = 0"
-)
+_WATCH = "SET client_connection_check_interval = '2s'"
+_STAY = "SET idle_session_timeout = 0"
+# Asked while the session's own path is still in force.
+_SESSION = """
+    select exists (select from pg_catalog.pg_settings
+                    where name operator(pg_catalog.=) 'search_path'
+                      and source operator(pg_catalog.=) 'client'),
+           pg_catalog.current_setting('client_connection_check_interval', true)
+             operator(pg_catalog.=) '0'
+             and pg_catalog.version() operator(pg_catalog.~~) '%linux%'"""
 # What ALTER DATABASE and ALTER ROLE ... SET have stored for sessions like this one; the special one
 # wins, as at the start of a session. A stored role could not write the record of what it is for.
 # The hash stands for a value that may be a secret, so that no statement of ours holds it.
@@ -109,6 +110,8 @@ _ADOPT_PATH = """
 _at_start: WeakKeyDictionary[Connection, tuple[list[str], list[int]]] = WeakKeyDictionary()
 # The sessions whose client asked for a search path: no stored one replaces it.
 _path_of_client: WeakSet[Connection] = WeakSet()
+# The sessions that would not learn that their client is gone.
+_unwatched: WeakSet[Connection] = WeakSet()
 # The sessions after whose beginning something may have been stored. To look costs as much as all
 # else there is to reset, and few scripts ever store a setting.
 _stored_since: WeakSet[Connection] = WeakSet()
@@ -154,9 +157,12 @@ def connect(
     except psycopg.OperationalError as error:
         raise Failure(_unreachable(error, given)) from None
     try:
-        cursor = conn.execute(f"{_PATH_SOURCE}; {_OWN_PATH}; {_WATCH}".encode())
-        if cursor.fetchone() == ("client",):
-            _path_of_client.add(conn)
+        row = conn.execute(f"{_SESSION}; {_OWN_PATH}; {_STAY}".encode()).fetchone()
+        for answer, those in zip(row or (), (_path_of_client, _unwatched), strict=True):
+            if answer:
+                those.add(conn)
+        if conn in _unwatched:
+            conn.execute(_WATCH.encode())
         stored = conn.execute(_STORED.encode()).fetchall()
         _at_start[conn] = ([name for name, _, _ in stored], [number for _, _, number in stored])
     except psycopg.OperationalError as error:
@@ -214,7 +220,9 @@ def freshen(conn: Connection) -> str:
 
     Advisory locks stay. Settings are those that are stored for the database and the role by now.
     """
-    commands = [_FRESH, _OWN_PATH, _WATCH]
+    commands = [_FRESH, _OWN_PATH, _STAY]
+    if conn in _unwatched:
+        commands.append(_WATCH)
     if conn in _stored_since:
         commands.insert(2, _adoption(conn, _ADOPT))
     return "; ".join(commands)

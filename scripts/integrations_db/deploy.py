@@ -40,11 +40,14 @@ from integrations_db.script import Execution, Script, ScriptError, shown
 from integrations_db.transaction import (
     BUSY,
     NOT_ATOMIC,
+    Ending,
     Listener,
     Run,
     ScriptFailed,
+    Unreadable,
     atomic,
     clean,
+    end_at_once,
     end_change,
     explain_failure,
     limit,
@@ -53,6 +56,7 @@ from integrations_db.transaction import (
     opening,
     own_error,
     psql_variables,
+    readable_at_once,
     remedy,
     reported,
     run_script,
@@ -97,6 +101,7 @@ class _Step:
         script_hash: of the deploy script.
         requires: name and ID of every required change.
         last: whether the run ends with it.
+        in_steps: whether what follows the deploy script is not to be tried in one message.
     """
 
     index: int
@@ -106,6 +111,7 @@ class _Step:
     script_hash: str | None
     requires: Sequence[tuple[str, str]]
     last: bool
+    in_steps: bool = False
 
     @property
     def obstacle(self) -> Script | None:
@@ -456,6 +462,7 @@ def _dry_run(
             run.recorded_at = registry.recorded_at(run.conn, run.project.registry)
             run.listener.started("deploy", len(steps))
             for at in steps:
+                at.in_steps = True  # no attempt can be taken back without those before it
                 _deploy_inside(run, at, begin=None, commit=False)
             if inspect:
                 inspect(run.conn)
@@ -579,7 +586,10 @@ def _deploy_together(run: Run, unit: Sequence[_Step], following: _Step | None = 
                 )
 
     try:
-        retried(run, work)
+        while True:
+            with suppress(Unreadable):  # its change does not try that again
+                retried(run, work)
+                break
     except BaseException as error:
         _failed(run, at, unit, error)
     # Not before: an attempt that is rolled back brings the marks back.
@@ -602,7 +612,6 @@ def _deploy_inside(
     conn, project, change = run.conn, run.project, step.change
     began = time.monotonic()
     run.listener.change("deploy", change.title)
-    undone: tuple[str, ...] = ()
     # Quoted for the session as it is now: a verify script may change its encoding.
     record = registry.deployment(
         conn,
@@ -618,32 +627,56 @@ def _deploy_inside(
     try:
         if step.deploy:
             run_script(conn, step.deploy, run.lock_timeout)
-            clean(run, step.deploy, step.verify)
-        if step.verify:
-            undone = (run_verify_inside(run, step.verify),)
+        ending = _ending(run, step, commit, following)
+        if not _ended_at_once(run, step, record, ending):
+            _end_in_steps(run, step, record, ending)
     except ScriptFailed as failed:
         if isinstance(failed.error, NOT_ATOMIC):
             raise _NotAtomic(step, failed) from None
         raise
-    if change.id in run.marked:
-        if undone:  # or it would take the clearing back, too
-            conn.execute("; ".join(undone).encode())
-            undone = ()
-        marker.clear(conn, project.registry, project.plan.project, change.id)
-    # A commit that does not wait for the disk may be lost when the server crashes at once: the
-    # change with its record, and with all after it. The last one of the run waits, and so for all
-    # of them; so does the record of a failure, and of a script that runs apart.
-    end_change(
-        run,
-        *undone,
-        record,
-        commit=commit,
-        durable=step.last,
-        ahead=opening(run, following.deploy, _begin(following)) if following else (),
-        recorded=lambda: _recorded(run, change),
-    )
     if not commit:  # after it, what cannot be told must not undo a thing
         run.listener.done(change.title, time.monotonic() - began, step.remark)
+
+
+def _ending(run: Run, step: _Step, commit: bool, following: _Step | None) -> Ending:
+    """Returns how the transaction of a change ends, whose deploy script has run."""
+    return Ending(
+        commit=commit,
+        # A commit that does not wait for the disk may be lost when the server crashes at once: the
+        # change with its record, and with all after it. The last one of the run waits, and so for
+        # all of them; so does the record of a failure, and of a script that runs apart.
+        durable=step.last,
+        ahead=opening(run, following.deploy, _begin(following)) if following else (),
+        recorded=lambda: _recorded(run, step.change),
+    )
+
+
+def _ended_at_once(run: Run, step: _Step, record: str, ending: Ending) -> bool:
+    """Does all that follows a deploy script in one message, if one can hold it and it passes."""
+    if step.in_steps or step.deploy is None or step.change.id in run.marked:
+        return False
+    if not readable_at_once(run, step.verify):
+        return False
+    try:
+        return end_at_once(run, step.deploy, step.verify, record, ending)
+    except Unreadable:
+        step.in_steps = True
+        raise
+
+
+def _end_in_steps(run: Run, step: _Step, record: str, ending: Ending) -> None:
+    """Does all that follows a deploy script so that the place of an error is known."""
+    undone: tuple[str, ...] = ()
+    if step.deploy:
+        clean(run, step.deploy, step.verify)
+    if step.verify:
+        undone = (run_verify_inside(run, step.verify),)
+    if step.change.id in run.marked:
+        if undone:  # or it would take the clearing back, too
+            run.conn.execute("; ".join(undone).encode())
+            undone = ()
+        marker.clear(run.conn, run.project.registry, run.project.plan.project, step.change.id)
+    end_change(run, *undone, record, ending=ending)
 
 
 def _deploy_apart(run: Run, step: _Step) -> None:

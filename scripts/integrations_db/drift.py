@@ -25,7 +25,7 @@ from psycopg.conninfo import make_conninfo
 from integrations_db import catalogue, marker, state
 from integrations_db.catalogue import Catalogue, Difference
 from integrations_db.config import Committer, Target
-from integrations_db.database import connect
+from integrations_db.database import calm, connect, explain
 from integrations_db.deploy import deploy
 from integrations_db.errors import Failure
 from integrations_db.project import Project
@@ -109,7 +109,7 @@ def drift(
         Changed: the database does not follow the plan.
         Failure: nothing is deployed, or the plan could not be built.
     """
-    with reported(conn):
+    with reported(conn), _only_read():
         deployed = state.read(conn, project)
         count = state.follow(project, deployed)
         if not count:
@@ -120,7 +120,14 @@ def drift(
         expected, other, built_on = _expected(conn, target, listener, build, scratch, template)
         with atomic(conn, keep=False, begin="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"):
             found = catalogue.read(conn, build.unseen, other)
+        deployer = _owner_of(conn, project.registry)
     compared = catalogue.compare(expected, found)
+    if deployer and any(map(_of_the_deployer, compared.differences)):
+        listener.say(
+            f"what the plan leaves to whoever deploys differs: {deployer} deployed here, and this "
+            f"is {conn.info.user}; connect as {deployer}, or become it with "
+            f"PGOPTIONS='-c role={deployer}'"
+        )
     kept = tuple(it for it in compared.differences if not _ignored(it, ignore))
     return Drift(
         count,
@@ -133,8 +140,33 @@ def drift(
     )
 
 
+@contextmanager
+def _only_read() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note("The database was only read.")
+        raise
+
+
+def _owner_of(conn: Connection, schema: str) -> str | None:
+    """Returns the owner of a schema, if it is another role than the one that asks."""
+    row = conn.execute(
+        "select pg_catalog.pg_get_userbyid(nspowner) from pg_catalog.pg_namespace"
+        " where nspname = %s and pg_catalog.pg_get_userbyid(nspowner) <> current_user",
+        [schema],
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _of_the_deployer(it: Difference) -> bool:
+    return any(catalogue.DEPLOYER in (text or "") for text in (it.property, it.expected, it.found))
+
+
 def _ignored(it: Difference, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(f"{it.kind} {it.name}", pattern) for pattern in patterns)
+    # A bracket is one, as in integer[], and begins no set of characters.
+    literal = (pattern.replace("[", "[[]") for pattern in patterns)
+    return any(fnmatchcase(f"{it.kind} {it.name}", pattern) for pattern in literal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,17 +242,27 @@ def _expected(
     version = conn.info.server_version
     why = "as was asked"
     if scratch != "own":
-        why = "its role may not create databases here"
+        why = "because its role may not create databases here"
         if scratch == "here" or _may_create(conn):
-            with (
-                _database(conn, target, template) as there,
-                closing(connect(there, listener.say)) as own,
-            ):
-                built = build.run(own, there, version, keep=scratch == "here")
+            try:
+                built = _build_here(conn, target, listener, build, template, scratch == "here")
+                why = (
+                    "because no transaction can hold it, and what it commits would reach all "
+                    "databases here"
+                )
+            except Failure as failure:
+                # Most often because of what databases share: a role that is there already.
+                if scratch == "here":
+                    raise
+                built, why = None, f"because here it fails: {failure}"
             if built is not None:
+                if any(it.kind == "role" for it in built.values()):
+                    listener.say(
+                        "roles are of the whole server, so that what was changed of them by hand "
+                        "shows only with --scratch own"
+                    )
                 return built, version, "this server"
-            why = "no transaction can hold it, and what it commits would reach all databases here"
-    listener.say(f"building on a server of its own, because {why}")
+    listener.say(f"building on a server of its own, {why}")
     with _server() as there, closing(connect(there, listener.say)) as own:
         built = build.run(own, there, version, keep=True)
         assert built is not None  # noqa: S101  # it was committed
@@ -233,6 +275,42 @@ def _expected(
     return built, other, f"an own server, PostgreSQL {other // 10000}"
 
 
+def _build_here(
+    conn: Connection,
+    target: Target,
+    listener: Listener,
+    build: _Build,
+    template: str,
+    committed: bool,
+) -> Catalogue | None:
+    """Builds the plan in another database of the server; None: no transaction can hold it.
+
+    Args:
+        conn: a connection to the database to compare with.
+        target: where it leads.
+        listener: hears what is done.
+        build: what to build.
+        template: what the other database is made from.
+        committed: whether what no transaction can hold is to be built all the same.
+
+    Raises:
+        Failure: it cannot be built.
+    """
+    with (
+        _database(conn, target, listener, template) as there,
+        closing(connect(there, listener.say)) as own,
+    ):
+        version = conn.info.server_version
+        built = build.run(own, there, version, keep=False)
+        if built is None and committed:
+            listener.say(
+                "no transaction can hold the plan, so it is committed in the scratch database: "
+                "what it does to roles is done"
+            )
+            built = build.run(own, there, version, keep=True)
+        return built
+
+
 def _may_create(conn: Connection) -> bool:
     row = conn.execute(
         "select rolcreatedb or rolsuper from pg_catalog.pg_roles where rolname = current_user"
@@ -241,8 +319,13 @@ def _may_create(conn: Connection) -> bool:
 
 
 @contextmanager
-def _database(conn: Connection, target: Target, template: str) -> Iterator[Target]:
+def _database(
+    conn: Connection, target: Target, listener: Listener, template: str
+) -> Iterator[Target]:
     """Makes a database beside that of a connection, with the same encoding and locale.
+
+    While it is in use, the connection holds an advisory lock for its name. One whose lock is free
+    was left behind by a process that was killed; it is told.
 
     Raises:
         Failure: it cannot be made.
@@ -256,8 +339,22 @@ def _database(conn: Connection, target: Target, template: str) -> Iterator[Targe
     ).fetchone()
     assert row is not None  # noqa: S101  # of the database that we are in
     encoding, collate, ctype, provider, locale = row
-    scratch = f"{conn.info.dbname[:40]}_drift_{secrets.token_hex(6)}"
+    # A name has at most 63 bytes.
+    prefix = f"{conn.info.dbname.encode()[:40].decode(errors='ignore')}_drift_"
+    left = conn.execute(
+        "select datname from pg_catalog.pg_database where starts_with(datname, %s)"
+        "   and substr(datname, char_length(%s) + 1) ~ '^[0-9a-f]{12}$'"
+        "   and pg_try_advisory_xact_lock(hashtextextended(datname, 0))",
+        [prefix, prefix],
+    )
+    for (old,) in left:
+        listener.say(
+            "an earlier comparison was killed and left its scratch database: DROP DATABASE "
+            f"{sql.Identifier(old).as_string(conn)};"
+        )
+    scratch = prefix + secrets.token_hex(6)
     name = sql.Identifier(scratch)
+    conn.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [scratch])
     made = sql.SQL("create database {} template {} encoding {} lc_collate {} lc_ctype {}").format(
         name, sql.Identifier(template), encoding, collate, ctype
     )
@@ -265,32 +362,48 @@ def _database(conn: Connection, target: Target, template: str) -> Iterator[Targe
         made += sql.SQL(" locale_provider icu icu_locale {}").format(locale)
     elif provider == "b":
         made += sql.SQL(" locale_provider builtin builtin_locale {}").format(locale)
+    refused = False
     try:
-        conn.execute(made)
-    except psycopg.Error as error:
-        raise Failure(
-            f"no scratch database could be made: {error.diag.message_primary}. Nothing was "
-            "touched; with --scratch own it is built on a server of its own."
-        ) from None
-    try:
+        try:
+            conn.execute(made)
+        except psycopg.Error as error:
+            refused = True
+            raise Failure(
+                f"no scratch database could be made: {error.diag.message_primary}. Nothing was "
+                "touched; with --scratch own it is built on a server of its own."
+            ) from None
         yield Target(make_conninfo(target.dsn, dbname=scratch), target.embedded)
     finally:
+        drop = sql.SQL("drop database if exists {} with (force)").format(name)
         try:
-            conn.execute(sql.SQL("drop database if exists {} with (force)").format(name))
+            calm(conn)
+            if not refused:
+                try:
+                    conn.execute(drop)
+                except psycopg.errors.InsufficientPrivilege:
+                    # Who became another role may not end the sessions of its own login. They have
+                    # ended; the server waits some seconds for them to be gone.
+                    conn.execute(sql.SQL("drop database if exists {}").format(name))
+            conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [scratch])
         except psycopg.Error as error:
-            error.add_note(f"The scratch database {scratch} is left behind: drop it.")
+            raise Failure(
+                f"{explain(error)}\nThe scratch database is left behind, the database itself was "
+                f"not touched. When the server can be reached: {drop.as_string(None)};"
+            ) from None
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(f"The scratch database may be left: {drop.as_string(None)};")
             raise
 
 
 @contextmanager
 def _server() -> Iterator[Target]:
     """Starts a server for the scratch alone, which is thrown away."""
-    from integrations_db import server  # what only this needs is big
+    from integrations_db import server, throwaway  # what only this needs is big
 
     programs, owner = server.installation(), server.unprivileged()
     # Short, for the socket's sake: $TMPDIR is too long on macOS.
-    with tempfile.TemporaryDirectory(prefix="idb-", dir="/tmp", ignore_cleanup_errors=True) as made:
-        base = Path(made)
+    base = Path(tempfile.mkdtemp(prefix="idb-", dir="/tmp"))
+    with throwaway.removed_at_the_end(base, programs):
         server.give(base, owner)
         data = base / "data"
         server.init_cluster(data, programs, owner=owner, password=None, durable=False)
@@ -302,10 +415,7 @@ def _server() -> Iterator[Target]:
             durable=False,
             settings={"unix_socket_directories": str(base)},
         )
-        try:
-            yield Target(
-                make_conninfo(host=str(base), user=server.SUPERUSER, dbname="postgres"),
-                embedded=True,
-            )
-        finally:
-            server.stop_cluster(data, programs, owner=owner, mode="immediate")
+        yield Target(
+            make_conninfo(host=str(base), user=server.SUPERUSER, dbname="postgres"),
+            embedded=True,
+        )

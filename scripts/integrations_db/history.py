@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from psycopg import sql
 
-from integrations_db.registry import Connection
+from integrations_db.registry import Connection, named
 
 __all__ = ["KINDS", "Event", "Kind", "history"]
 
@@ -79,10 +79,8 @@ def history(
     Raises:
         psycopg.Error: the registry cannot be read.
     """
-    events = sql.Identifier(registry, "events")
-    found = conn.execute(
-        "select pg_catalog.to_regclass(%s) is not null", (events.as_string(conn),)
-    ).fetchone()
+    events = sql.Identifier(registry, "events").as_string(conn)
+    found = conn.execute("select pg_catalog.to_regclass(%s) is not null", (events,)).fetchone()
     if not found or not found[0]:
         return None
     rows = conn.execute(
@@ -94,7 +92,9 @@ def history(
             " where (%(project)s::text is null or project = %(project)s)"
             "   and (%(kinds)s::text[] = '{{}}' or event = any (%(kinds)s))"
             " order by committed_at {order} limit %(count)s"
-        ).format(events=events, order=sql.SQL("asc" if oldest_first else "desc")),
+        ).format(
+            events=named(registry, "events"), order=sql.SQL("asc" if oldest_first else "desc")
+        ),
         {"project": project, "kinds": list(kinds), "count": max_count},
         binary=True,  # as text the form of a time is that of the DateStyle, which is anything
     )

@@ -272,8 +272,8 @@ def drift_text(result: Drift) -> Iterator[str]:
             continue
         expected, found = (it.expected or "").splitlines(), (it.found or "").splitlines()
         if len(expected) < 2 and len(found) < 2:
-            yield f"    expected: {it.expected if it.expected is not None else 'none'}"
-            yield f"    found:    {it.found if it.found is not None else 'none'}"
+            yield f"    expected: {it.expected or 'none'}"
+            yield f"    found:    {it.found or 'none'}"
             continue
         lines = unified_diff(expected, found, "expected", "found", n=1, lineterm="")
         yield from (f"    {line}" for line in lines)

@@ -40,6 +40,7 @@ __all__ = [
     "keep_lock",
     "lock",
     "lock_changes",
+    "named",
     "recorded_at",
     "register_project",
     "release_others",
@@ -57,6 +58,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 LOCK_KEY = 75474063  # Sqitch's own, so that the two tools exclude each other
 VERSION = "1.1"
 LOCK_LOST = "the deployment lock is lost"
+# The column by which ``deployment`` tells when; a script's own results have none of this name.
+RECORDED_AT = "integrations_db_recorded_at"
 _SQL = Path(__file__).with_name("registry.sql")
 # The columns by which the tables of a registry are known; those of 0.x have no more.
 _TABLES = {
@@ -111,9 +114,14 @@ class Deployed:
     tags: tuple[str, ...]  # their IDs
 
 
+def named(registry: str, *table: str) -> sql.Identifier:
+    """Returns the schema, or a table of it, for a query with values: there ``%`` is psycopg's."""
+    return sql.Identifier(registry.replace("%", "%%"), *table)
+
+
 def _query(text: LiteralString, registry: str) -> sql.Composed:
-    """Puts the schema in the place of ``{r}``."""
-    return sql.SQL(text).format(r=sql.Identifier(registry))
+    """Puts the schema in the place of ``{r}``; to be executed with values, if only with none."""
+    return sql.SQL(text).format(r=named(registry))
 
 
 def version(conn: Connection, registry: str) -> str | None:
@@ -146,7 +154,7 @@ def version(conn: Connection, registry: str) -> str | None:
         return "0"
     # As text a real has as many digits as extra_float_digits says: 1.1 may become 1.
     text: LiteralString = "select pg_catalog.max(version)::numeric::text from {r}.releases"
-    row = conn.execute(_query(text, registry)).fetchone()
+    row = conn.execute(_query(text, registry), ()).fetchone()
     number = f"{float(row[0]):.1f}" if row and row[0] else "0"
     if float(number) > float(VERSION):
         raise Failure(
@@ -191,7 +199,7 @@ def upgrade(conn: Connection, registry: str, old: str, who: Committer) -> None:
     """
     for number, text in _UPGRADES.items():
         if float(number) > float(old):
-            conn.execute(_query(text, registry))
+            conn.execute(_query(text, registry), ())
             _release(conn, registry, number, who)
 
 
@@ -271,7 +279,7 @@ def deployed_changes(
     )
     # After an upgrade from 0.x the ID of the change stands where its hash is not known.
     digest = sql.SQL("nullif(c.script_hash, c.change_id)" if hashes else "null")
-    query = sql.SQL(text).format(r=sql.Identifier(registry), digest=digest)
+    query = sql.SQL(text).format(r=named(registry), digest=digest)
     # Binary: as text their form is that of the DateStyle, which is anything.
     rows = conn.execute(query, (project,), binary=True)
     return [Deployed(r[0], r[1], r[2], r[3], r[4], tuple(r[5] or ())) for r in rows]
@@ -309,7 +317,7 @@ def recorded_at(conn: Connection, registry: str) -> int | None:
     text: LiteralString = (
         "select (extract(epoch from pg_catalog.max(committed_at)) * 1000000)::int8 from {r}.changes"
     )
-    row = conn.execute(_query(text, registry)).fetchone()
+    row = conn.execute(_query(text, registry), ()).fetchone()
     return row[0] if row else None
 
 
@@ -346,7 +354,7 @@ def deployment(
           committer_email, planned_at, planner_name, planner_email, committed_at)
         values (%(id)s, %(hash)s, %(change)s, %(project)s, %(note)s, %(name)s, %(email)s,
           %(planned_at)s, %(planner)s, %(planner_email)s, {now})
-        returning (extract(epoch from committed_at) * 1000000)::int8 as recorded_at;"""
+        returning (extract(epoch from committed_at) * 1000000)::int8 as {recorded_at};"""
     if requires or conflicts:
         text += """
         insert into {r}.dependencies (change_id, type, dependency, dependency_id)
@@ -377,7 +385,7 @@ def deployment(
     return _filled(
         conn,
         registry,
-        text.replace("{now}", now),
+        text.replace("{now}", now).replace("{recorded_at}", RECORDED_AT),
         _change_values(plan, change, who)
         | {
             "hash": script_hash,
@@ -447,14 +455,14 @@ def _change_values(plan: Plan, change: Change, who: Committer) -> dict[str, Any]
 
 
 @cache
-def _named(text: LiteralString, registry: str) -> bytes:
-    """Returns a statement with the schema in the place of ``{r}``."""
+def _template(text: LiteralString, registry: str) -> bytes:
+    """Returns a statement with the schema in the place of ``{r}``, and places for values."""
     return _query(text, registry).as_bytes(None)
 
 
 def _filled(conn: Connection, registry: str, text: LiteralString, values: dict[str, Any]) -> str:
     """Returns statements with their values in them, quoted by libpq."""
-    return psycopg.ClientCursor(conn).mogrify(_named(text, registry), values)
+    return psycopg.ClientCursor(conn).mogrify(_template(text, registry), values)
 
 
 def insert_tags(
@@ -600,7 +608,8 @@ def release_others() -> str:
 
 def lock_changes(registry: str) -> str:
     """Returns the statement that keeps others from recording changes; Sqitch sends the same."""
-    return _named("lock table {r}.changes in exclusive mode", registry).decode()
+    text: LiteralString = "lock table {r} in exclusive mode"
+    return sql.SQL(text).format(r=sql.Identifier(registry, "changes")).as_string(None)
 
 
 def holder(conn: Connection) -> str:

@@ -37,6 +37,7 @@ from integrations_db.transaction import (
     reported,
     run_script,
     settled,
+    tell_ended,
     tell_failed,
     tell_finished,
 )
@@ -204,8 +205,7 @@ def _revert_change(run: Run, index: int, script: Script | None) -> None:
             apart.run_apart(run, change, script, "revert")
             apart.record(run, change, "revert", _record(run, change))
     except BaseException as error:
-        tell_failed(run, change)
-        _failed(run, change, error)
+        _failed(run, change, error, remark)
     tell_finished(run, change, "was reverted, and that is recorded", began, remark)
 
 
@@ -235,13 +235,19 @@ def _revert_together(run: Run, change: Change, script: Script | None) -> None:
     retried(run, work)
 
 
-def _failed(run: Run, change: Change, error: BaseException) -> NoReturn:
+def _failed(run: Run, change: Change, error: BaseException, remark: str) -> NoReturn:
     """Ends a reversion that failed: says what is left and what to do."""
-    if isinstance(error, apart.Stopped):
-        apart.stopped(run, change, "revert", error)
     cause = error.error if isinstance(error, ScriptFailed) else error
     if isinstance(cause, psycopg.Error) and gone(run.conn):
-        raise Failure(look_again(run.target, run.project, change, "revert", cause)[1]) from None
+        done, told = look_again(run.target, run.project, change, "revert", cause)
+        if done:  # only the answer to its COMMIT was lost
+            tell_ended(run, change, remark)
+        else:
+            tell_failed(run, change)
+        raise Failure(told) from None
+    tell_failed(run, change)
+    if isinstance(error, apart.Stopped):
+        apart.stopped(run, change, "revert", error)
     stays = f"{change.name} is still deployed, whole, and so is all before it."
     if isinstance(error, ScriptFailed):
         text = f"{explain_failure(error)}\n"

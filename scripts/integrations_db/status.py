@@ -11,7 +11,7 @@ from integrations_db import marker, state
 from integrations_db.marker import Unfinished
 from integrations_db.plan import Change
 from integrations_db.project import Project
-from integrations_db.registry import Connection, Deployed
+from integrations_db.registry import Connection, Deployed, named
 from integrations_db.script import Execution, Kind, ScriptError
 from integrations_db.transaction import reported
 
@@ -91,7 +91,7 @@ def _tags(conn: Connection, project: Project) -> tuple[str, ...]:
     """Returns the deployed tags of a project."""
     rows = conn.execute(
         sql.SQL("select tag from {} where project = %s order by committed_at").format(
-            sql.Identifier(project.registry, "tags")
+            named(project.registry, "tags")
         ),
         (project.plan.project,),
     )

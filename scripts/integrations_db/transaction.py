@@ -8,10 +8,11 @@ functions report through ``Listener``; they know nothing of terminals.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -44,11 +45,14 @@ from integrations_db.terminal import Unwritable
 __all__ = [
     "BUSY",
     "NOT_ATOMIC",
+    "Ending",
     "Listener",
     "Run",
     "ScriptFailed",
+    "Unreadable",
     "atomic",
     "clean",
+    "end_at_once",
     "end_change",
     "explain_failure",
     "limit",
@@ -57,6 +61,7 @@ __all__ = [
     "opening",
     "own_error",
     "psql_variables",
+    "readable_at_once",
     "remedy",
     "reported",
     "run_by_psql",
@@ -90,6 +95,15 @@ _DEFERRED = (
     "                    and o.conname operator(pg_catalog.=) c.conname"
     "                    and o.connamespace operator(pg_catalog.=) c.connamespace)"
 )
+_UNDO_VERIFY = (
+    f"ROLLBACK TO SAVEPOINT {VERIFY_SAVEPOINT}; RELEASE SAVEPOINT {VERIFY_SAVEPOINT};"
+    " DEALLOCATE ALL"
+)
+_SCRIPT_DONE = "integrations_db_script_done"  # a savepoint: to try again what follows a script
+# Settings by which the server reads the rest of a message, but only when they precede it.
+_CHANGES_READING = re.compile(
+    r"client_encoding|standard_conforming_strings|backslash_quote|\bnames\b", re.IGNORECASE
+)
 _LOCK_TIMEOUT = 5.0  # seconds, for scripts that say nothing of it
 
 
@@ -110,6 +124,10 @@ class Listener(Protocol):
 
     def say(self, text: str) -> None:
         """Anything else worth knowing."""
+
+
+class Unreadable(Exception):
+    """The server could not read a message that a script is part of."""
 
 
 @dataclass(slots=True)
@@ -137,6 +155,27 @@ class Run:
     given: Mapping[str, str]
     marked: set[str] = field(default_factory=set)
     recorded_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the transaction of a change ends.
+
+    Attributes:
+        commit: whether it is committed.
+        durable: whether to wait until the disk has it. When another commit of this run follows that
+            does, all before it is on the disk, too: there is one log.
+        ahead: what opens the next transaction, to go with the message.
+        recorded: tells, after an error, whether it was only the next one that could not be opened.
+    """
+
+    commit: bool = True
+    durable: bool = True
+    ahead: Sequence[str] = ()
+    recorded: Callable[[], bool] = lambda: False
+
+
+_DURABLE = Ending()
 
 
 class ScriptFailed(Exception):
@@ -194,6 +233,13 @@ def _sets_lock_timeout(statement: Statement) -> bool:
     )
 
 
+def _sent(script: Script, lock_timeout: float | None) -> list[Statement]:
+    """Returns the statements of a script's body but for those that must not be sent."""
+    if lock_timeout is None:
+        return list(script.body)
+    return [statement for statement in script.body if not _sets_lock_timeout(statement)]
+
+
 def run_script(conn: Connection, script: Script, lock_timeout: float | None) -> None:
     """Runs the body of an atomic script in the current transaction, whose lock timeout is set.
 
@@ -202,13 +248,12 @@ def run_script(conn: Connection, script: Script, lock_timeout: float | None) -> 
     Raises:
         ScriptFailed: a statement failed.
     """
-    for statement in script.body:
-        if lock_timeout is not None and _sets_lock_timeout(statement):
-            continue
+    for statement in _sent(script, lock_timeout):
         try:
             conn.execute(statement.text.encode())
         except psycopg.Error as error:
             raise ScriptFailed(place(script, statement, error), script.path, error) from None
+    heed(conn, script.source)
 
 
 def _execute(conn: Connection, commands: list[str], declared: bool) -> None:
@@ -270,6 +315,25 @@ def open_change(run: Run, script: Script | None, begin: str | None = "BEGIN") ->
         raise ScriptFailed(f"the registry ({run.project.registry}.changes)", None, error) from None
 
 
+def _cleaning(run: Run, script: Script, verify: Script | None) -> list[str]:
+    """Returns what ends that which a script leaves to its session, as ``clean`` says.
+
+    Raises:
+        ScriptFailed: the script has ended its transaction.
+    """
+    if run.conn.info.transaction_status != TransactionStatus.INTRANS:
+        message = "the script ended the transaction that it ran in, so it could not be recorded"
+        raise ScriptFailed(shown(script.path), script.path, None, message)
+    commands = ["SET CONSTRAINTS ALL IMMEDIATE", freshen(run.conn)]
+    if "advisory" in script.source.lower():
+        # Those of its session would have ended with it; the deployment lock is ours.
+        commands.append(registry.release_others())
+    commands.append(_limit(run.lock_timeout))
+    if verify:
+        commands += [f"SAVEPOINT {VERIFY_SAVEPOINT}", for_script(run.conn)]
+    return commands
+
+
 def clean(run: Run, script: Script, verify: Script | None = None) -> None:
     """Ends what a script leaves to its session: deferred constraints, role, settings, temp tables.
 
@@ -281,17 +345,7 @@ def clean(run: Run, script: Script, verify: Script | None = None) -> None:
     Raises:
         ScriptFailed: a deferred constraint does not hold.
     """
-    if run.conn.info.transaction_status != TransactionStatus.INTRANS:
-        message = "the script ended the transaction that it ran in, so it could not be recorded"
-        raise ScriptFailed(shown(script.path), script.path, None, message)
-    heed(run.conn, script.source)
-    commands = ["SET CONSTRAINTS ALL IMMEDIATE", freshen(run.conn)]
-    if "advisory" in script.source.lower():
-        # Those of its session would have ended with it; the deployment lock is ours.
-        commands.append(registry.release_others())
-    commands.append(_limit(run.lock_timeout))
-    if verify:
-        commands += [f"SAVEPOINT {VERIFY_SAVEPOINT}", for_script(run.conn)]
+    commands = _cleaning(run, script, verify)
     try:
         _execute(run.conn, commands, declared=verify is not None and verify.own_transaction)
     except psycopg.Error as error:
@@ -308,40 +362,23 @@ def run_verify_inside(run: Run, script: Script) -> str:
     if run.conn.info.encoding != "utf-8":
         # A message is read in the encoding that is in force before its first statement.
         run.conn.execute("SET client_encoding = 'UTF8'")
-    return (
-        f"ROLLBACK TO SAVEPOINT {VERIFY_SAVEPOINT}; RELEASE SAVEPOINT {VERIFY_SAVEPOINT};"
-        " DEALLOCATE ALL"
-    )
+    return _UNDO_VERIFY
 
 
-def end_change(
-    run: Run,
-    *commands: str,
-    commit: bool = True,
-    durable: bool = True,
-    ahead: Sequence[str] = (),
-    recorded: Callable[[], bool] = lambda: False,
-) -> None:
+def end_change(run: Run, *commands: str, ending: Ending = _DURABLE) -> None:
     """Records a change in its transaction, in one message, and commits.
 
     Args:
         run: what is done.
         commands: what precedes the record, and it.
-        commit: whether to commit.
-        durable: whether to wait until the disk has it. When another commit of this run follows that
-            does, all before it is on the disk, too: there is one log.
-        ahead: what opens the next transaction, to go with the message.
-        recorded: tells, after an error, whether it was only the next one that could not be opened.
+        ending: how the transaction ends.
 
     Raises:
         Locked: the deployment lock is lost.
         psycopg.Error: the record was refused, or the connection lost.
     """
-    sent = [*commands[:-1], registry.keep_lock(), *commands[-1:]]
-    if commit:
-        sent += ["COMMIT"] if durable else ["SET LOCAL synchronous_commit = off", "COMMIT"]
     try:
-        cursor = run.conn.execute("; ".join([*sent, *ahead]).encode())
+        _record(run, commands, ending)
     except errors.InvalidTextRepresentation as error:
         if registry.LOCK_LOST not in (error.diag.message_primary or ""):
             raise
@@ -352,16 +389,97 @@ def end_change(
             "take the release out of the script, then run the same command again."
         ) from None
     except psycopg.Error:
-        if not ahead or gone(run.conn):
+        if not ending.ahead or gone(run.conn):
             raise
         run.conn.rollback()
-        if not recorded():
+        if not ending.recorded():
             raise
         run.recorded_at = registry.recorded_at(run.conn, run.project.registry)
-        return
-    for result in cursor.results():
-        if result.description and result.description[0].name == "recorded_at":
-            ((run.recorded_at,),) = result.fetchall()
+
+
+def _record(run: Run, commands: Sequence[str], ending: Ending) -> None:
+    """Sends the message of ``end_change``."""
+    sent = [*commands[:-1], registry.keep_lock(), *commands[-1:]]
+    if ending.commit:
+        if not ending.durable:
+            sent.append("SET LOCAL synchronous_commit = off")
+        sent.append("COMMIT")
+    # On a line of its own: a statement of a script may end with a comment.
+    cursor = run.conn.execute("\n; ".join([*sent, *ending.ahead]).encode())
+    # From the end, to which it is near: who knows how many results the script has.
+    for behind in range(1, len(sent) + len(ending.ahead)):
+        cursor.set_result(-behind)
+        result = cursor.pgresult
+        if result and result.nfields and result.fname(0) == registry.RECORDED_AT.encode():
+            ((run.recorded_at,),) = cursor.fetchall()
+            break
+
+
+def readable_at_once(run: Run, verify: Script | None) -> bool:
+    """Tells whether a verify script means the same as a part of a larger message of ours.
+
+    The server reads a whole message by the settings that are in force before it.
+    """
+    return (
+        run.conn.info.encoding == "utf-8"
+        and run.conn.pgconn.parameter_status(b"standard_conforming_strings") == b"on"
+        and not (verify and _CHANGES_READING.search(verify.source))
+    )
+
+
+def end_at_once(
+    run: Run, script: Script, verify: Script | None, record: str, ending: Ending
+) -> bool:
+    """Does in one message what ``clean``, ``run_verify_inside`` and ``end_change`` do in three.
+
+    Nearly all verify scripts pass. Of one that does not, this cannot tell which statement failed;
+    and it lets no constraint wait that the end of the script has checked, as ``clean`` does.
+
+    Args:
+        run: what is done.
+        script: the script that has run in the open transaction.
+        verify: its verify script, for which ``readable_at_once`` holds.
+        record: the statements that record the change.
+        ending: how the transaction ends.
+
+    Returns:
+        False: something failed, and nothing of it is left in the transaction, which is as the
+        script left it: do it step by step.
+
+    Raises:
+        Unreadable: the message was not even begun; the transaction was rolled back.
+        ScriptFailed: the script has ended its transaction, or the verify script was cancelled.
+        psycopg.Error: the connection is lost, or the commit was refused.
+    """
+    commands = [f"SAVEPOINT {_SCRIPT_DONE}", *_cleaning(run, script, verify)]
+    if verify:
+        commands += [statement.text for statement in _sent(verify, run.lock_timeout)]
+        commands.append(_UNDO_VERIFY)
+    if not ending.commit:
+        # Or it would be taken for that of the next change in this transaction.
+        ending = replace(ending, ahead=(f"RELEASE SAVEPOINT {_SCRIPT_DONE}",))
+    try:
+        _record(run, [*commands, record], ending)
+        return True
+    except psycopg.Error as error:
+        if gone(run.conn) or run.conn.info.transaction_status == TransactionStatus.IDLE:
+            raise
+        failed = error
+    try:
+        run.conn.execute(
+            f"ROLLBACK TO SAVEPOINT {_SCRIPT_DONE}; RELEASE SAVEPOINT {_SCRIPT_DONE}".encode()
+        )
+    except errors.InvalidSavepointSpecification:
+        run.conn.rollback()
+        if not ending.recorded():
+            raise Unreadable from None
+        run.recorded_at = registry.recorded_at(run.conn, run.project.registry)
+        return True
+    if isinstance(failed, errors.QueryCanceled):
+        # Whoever cancels a statement does not want to see it run again.
+        path = (verify or script).path
+        raise ScriptFailed(shown(path), path, failed) from None
+    return False
 
 
 @contextmanager

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from small_project import require
 
 from inner import Inner
 from integrations_db.testing import databases
+from integrations_db.testing.collector import run_file
 from integrations_db.testing.servers import Server
 
 GOOD = """\
@@ -95,9 +98,92 @@ FILES = {
         "select * from runtests('x'::name); rollback;",
         False,
     ),
+    "todo_block": (
+        plan(
+            3,
+            "select * from todo_start('all of it');",
+            "select ok(false, 'a');",
+            "select ok(true, 'b');",
+            "select * from todo_end();",
+            "select ok(true, 'c');",
+        ),
+        True,
+    ),
+    "todo_block_and_more": (
+        plan(
+            2,
+            "select * from todo_start();",
+            "select ok(false, 'a');",
+            "select * from todo_end();",
+            "select ok(false, 'b');",
+        ),
+        False,
+    ),
+    "skips_more": (plan(3, "select * from skip(2);", "select * from skip('no', 1);"), True),
+    "skip_fails": ("select '1..1'; select 'not ok 1 - a # SKIP why';", False),
+    "todo_without_reason": ("select '1..1'; select 'not ok 1 # todo';", True),
+    "diagnostics": (
+        plan(
+            2,
+            "select diag('before');",
+            "select is('a'::text, E'b\\nc'::text, 'lines');",
+            "select diag(E'one\\ntwo', 'three');",
+            "select results_eq('values (1), (2)', 'values (1), (3)', 'rows');",
+        ),
+        False,
+    ),
+    "descriptions": (
+        plan(
+            9,
+            "select pass();",
+            "select pass('');",
+            "select pass('42');",
+            "select pass('- dash');",
+            "select pass(E'two\\nlines');",
+            "select pass('\u00fcn\u00efc\u00f6d\u00e9 \u2713');",
+            "select pass('back\\slash \\');",
+            "select pass('a # b');",
+            "select pass('number #1 and # SKIPPED nothing');",
+        ),
+        True,
+    ),
+    "a_hash_that_skips": (plan(1, "select fail('a # SKIP b');"), False),
+    "no_numbers": ("select '1..2'; select 'ok - a'; select 'ok - 7';", True),
+    "version": ("select 'TAP version 13'; select '1..1'; select 'ok 1 - a';", True),
+    "noise": ("select 1, 'ok 2'; select '1..1'; select 'ok 1 - a'; select 'nok 2';", True),
+    "bails_at_once": ("select 'Bail out!  no server';", False),
+    "subtest": (
+        "begin; select '1..2'; select '    # Subtest: s'; select '    ok 1 - a';"
+        "select '    not ok 2 - b # TODO later'; select '    1..2'; select 'ok 1 - s';"
+        "select 'ok 2 - t';",
+        True,
+    ),
+    "xunit_with_fixtures": (
+        "begin; create schema x; create table x.seen (what text);"
+        "create function x.startup() returns setof text language sql as"
+        " $$ insert into x.seen values ('startup'); select diag('starts') $$;"
+        "create function x.setup() returns setof text language sql as"
+        " $$ select is(count(*), 1::bigint, 'set up') from x.seen $$;"
+        "create function x.teardown() returns setof text language sql as"
+        " $$ select pass('torn down') $$;"
+        "create function x.shutdown() returns setof text language sql as $$ select pass('end') $$;"
+        "create function x.test_rolled_back() returns setof text language sql as"
+        " $$ insert into x.seen values ('a'); select pass('in it') $$;"
+        "create function x.test_there() returns setof text language sql as"
+        " $$ select has_table('x'::name, 'seen'::name) $$;"
+        "select * from runtests('x'::name, '^test'); rollback;",
+        True,
+    ),
+    "dies_in_plpgsql": (
+        plan(2, "select pass('a');", "do $$ begin perform 1; raise 'no'; end $$;"),
+        False,
+    ),
+    "dies_after_its_finish": (plan(1, "select pass('a');") + "select 1/0;", False),
 }
 # psql alone reads this; see test_what_only_psql_understands_is_refused.
 PSQL_ONLY = {"several_results"}
+# These end the whole run.
+BAILS = {"z_bails", "bails_at_once"}
 
 
 def test_each_assertion_is_a_result_of_its_own(inner: Inner) -> None:
@@ -402,7 +488,7 @@ def test_junit_has_a_case_per_assertion(inner: Inner) -> None:
 
 
 def test_workers_of_xdist_report_the_same(inner: Inner) -> None:
-    inner.write(**{name: text for name, (text, _) in FILES.items() if name != "z_bails"})
+    inner.write(**{name: text for name, (text, _) in FILES.items() if name not in BAILS})
     here, spread = (inner.run(*options).parseoutcomes() for options in ((), ("-n2",)))
     assert here == spread
     assert here["passed"] > 20
@@ -436,6 +522,72 @@ def test_no_test_is_no_success(inner: Inner) -> None:
     assert inner.run().ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
+# What pg_prove's own reader makes of a stream: its assertions, bail-out, skipped plan.
+_READER = """
+use TAP::Parser; use JSON::PP;
+binmode STDOUT, ':utf8';
+my $parser = TAP::Parser->new({ tap => do { local $/; binmode STDIN, ':utf8'; <STDIN> } });
+my (@tests, $bail);
+while (my $it = $parser->next) {
+    $bail = $it->explanation, last if $it->is_bailout;  # so does pg_prove
+    push @tests, [$it->is_actual_ok ? 1 : 0, $it->description, $it->directive, $it->explanation]
+        if $it->is_test;
+}
+my $skip = $parser->skip_all || undef;
+print JSON::PP->new->encode([\\@tests, $bail, $skip, ($parser->tests_planned || 0) + 0]);
+"""
+
+
+def _read_by_perl(file: Path, dsn: str) -> Any:
+    """Runs a file through psql, as pg_prove does, and reads what it says with TAP::Parser."""
+    said = subprocess.run(  # noqa: S603
+        ["psql", "-XqAt", "-P", "pager=off", "-v", "ON_ERROR_STOP=1", "-d", dsn, "-f", str(file)],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    read = subprocess.run(  # noqa: S603
+        ["perl", "-e", _READER],  # noqa: S607
+        input=said or "\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(read.stdout)
+
+
+def _read_by_us(source: str, dsn: str) -> Any:
+    document = run_file(source, dsn).document
+    plan, skip = document.plan, document.plan.skip if document.plan else None
+    tests = [
+        [
+            int(it.assertion.ok),
+            it.assertion.description,
+            it.assertion.directive,
+            it.assertion.reason,
+        ]
+        for it in document.results
+    ]
+    return [tests, document.bail, skip, plan.count if plan else 0]
+
+
+def test_each_assertion_is_read_as_pg_prove_reads_it(server: Server, tmp_path: Path) -> None:
+    require("psql")
+    require("perl")
+    with databases.clone(server.dsn, "template0") as dsn:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("create extension pgtap")
+        for name, (text, _) in FILES.items():
+            if name in PSQL_ONLY:
+                continue
+            file = tmp_path / f"{name}.sql"
+            file.write_text(text, encoding="utf-8")
+            tests, *rest = _read_by_perl(file, dsn)
+            for test in tests:
+                test[1] = "" if test[1] == "-" else test[1].removeprefix("- ")
+            assert _read_by_us(text, dsn) == [tests, *rest], name
+
+
 def _prove(file: Path, dsn: str) -> tuple[bool, int]:
     """Runs pg_prove: its verdict, and the number of assertions that psql printed."""
     given = conninfo_to_dict(dsn)
@@ -453,7 +605,9 @@ def _prove(file: Path, dsn: str) -> tuple[bool, int]:
         text=True,
         check=False,
     )
-    return done.returncode == 0, len(re.findall(r"^(?:not )?ok \d", done.stdout, re.MULTILINE))
+    return done.returncode == 0, len(
+        re.findall(r"^(?:not )?ok (?:\d|-)", done.stdout, re.MULTILINE)
+    )
 
 
 def _told(name: str, output: str) -> tuple[bool, int]:
@@ -466,22 +620,21 @@ def _told(name: str, output: str) -> tuple[bool, int]:
     return all(word != "FAILED" for _, word in lines) and bool(lines), len(own)
 
 
+@pytest.mark.long
 def test_verdicts_are_those_of_pg_prove(inner: Inner, server: Server) -> None:
-    if shutil.which("pg_prove") is None:
-        sentence = "pg_prove is missing; install libtap-parser-sourcehandler-pgtap-perl"
-        if os.environ.get("CI"):
-            pytest.fail(sentence)
-        pytest.skip(sentence)
-    inner.write(**{name: text for name, (text, _) in FILES.items() if name not in PSQL_ONLY})
-    output = inner.run("-v").stdout.str()
-    with databases.clone(server.dsn, "template0") as base:
-        with psycopg.connect(base, autocommit=True) as connection:
+    require("pg_prove")
+    alone = [{name} for name in BAILS]
+    output = ""
+    for names in (set(FILES) - PSQL_ONLY - BAILS, *alone):
+        inner.write(**{name: FILES[name][0] for name in names})
+        output += inner.run("-v").stdout.str() + "\n"
+    with databases.clone(server.dsn, "template0") as dsn:
+        with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute("create extension pgtap")
-        for name, (text, verdict) in FILES.items():
-            with databases.clone(server.dsn, str(conninfo_to_dict(base)["dbname"])) as dsn:
-                file = inner.path / f"{name}.sql"
-                file.write_text(text, encoding="utf-8")
-                proved = _prove(file, dsn)
+        for name, (text, verdict) in FILES.items():  # none of them leaves anything behind
+            file = inner.path / f"{name}.sql"
+            file.write_text(text, encoding="utf-8")
+            proved = _prove(file, dsn)
             assert proved[0] == verdict, f"pg_prove on {name}"
             if name not in PSQL_ONLY:
                 assert _told(name, output) == proved, f"we, unlike pg_prove, on {name}"

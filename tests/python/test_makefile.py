@@ -67,6 +67,7 @@ def test_make_alone_lists_what_there_is(folder: Path) -> None:
         "demo",
         "test",
         "lint",
+        "schema",
         "coverage",
         "bench",
     ):

@@ -79,8 +79,9 @@ def profiling(server: Server) -> Iterator[Server]:
     """A server that profiles functions."""
     plpgsql.require_extension(server)
     kind = "local" if server.name == "dsn" else server.name
-    dockerfile = ROOT / "tests" / "docker" / "Dockerfile"
-    with servers.running(kind, dockerfile, print, settings=SETTINGS) as own:
+    with servers.running(
+        kind, ROOT / "tests" / "docker" / "Dockerfile", print, settings=SETTINGS
+    ) as own:
         yield own
 
 
@@ -188,10 +189,10 @@ CONFTEST = """
 from pathlib import Path
 import psycopg
 
-def pytest_template_files():
+def pytest_pgtap_template_files():
     return [Path("deploy/f.sql")]
 
-def pytest_template_deploy(conninfo):
+def pytest_pgtap_deploy(conninfo):
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute(Path("deploy/f.sql").read_text())
 """
@@ -214,7 +215,7 @@ def project(profiling: Server, inner: Inner, monkeypatch: pytest.MonkeyPatch) ->
 
 def _run(inner: Inner, *arguments: str) -> int:
     """Runs pytest in the project, in a process of its own: the one around it may measure, too."""
-    plugins = ("-p", "no:hypothesispytest", "-p", "integrations_db.testing.plugin")
+    plugins = ("-p", "no:hypothesispytest", "-p", "integrations_db.testing.entry")
     return int(inner.pytester.runpytest_subprocess(*plugins, *arguments).ret)
 
 

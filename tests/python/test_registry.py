@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from small_project import (
     Sql,
@@ -210,3 +211,26 @@ def test_identical_scripts_are_refused_by_name(empty_database: str, tmp_path: Pa
     assert done.returncode == 1
     assert "deploy/b.sql" in done.stderr
     assert recorded(empty_database) == []
+
+
+@pytest.mark.database
+@pytest.mark.parametrize("name", ["50% of it", "%s", "%(id)s {r}"])
+def test_any_name_of_a_schema_will_do(empty_database: str, tmp_path: Path, name: str) -> None:
+    write_project(tmp_path, {"a": table("a", tags=("v1",)), "b": table("b", requires=("a",))})
+    (tmp_path / "sqitch.conf").write_text(
+        f'[core]\nengine = pg\n[engine "pg"]\nregistry = "{name}"\n'
+    )
+    for arguments in (
+        ["deploy", "--to", "a"],
+        ["deploy"],
+        ["status"],
+        ["log"],
+        ["verify"],
+        ["check", empty_database],
+        ["revert", "-y", "--to", "a"],
+    ):
+        target = [] if arguments[-1] == empty_database else [empty_database]
+        done = run(tmp_path, *arguments, *target)
+        assert done.returncode == 0, (arguments, done.stderr)
+    quoted = sql.Identifier(name, "changes").as_string(None)
+    assert rows(empty_database, f"select change from {quoted}") == [("a",)]  # noqa: S608

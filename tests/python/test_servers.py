@@ -19,6 +19,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from inner import Inner
+from integrations_db import throwaway
 from integrations_db.testing import databases, servers
 from integrations_db.testing.servers import Server
 
@@ -187,7 +188,7 @@ def test_a_login_inherits_what_its_role_may_do(
 
 def test_an_unknown_kind_of_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
-        pytest.raises(servers.Unobtainable, match="TEST_SERVER=moon is unknown"),
+        pytest.raises(servers.Unobtainable, match="the server moon is unknown"),
         servers.running("moon", NOBODY, print),
     ):
         pass
@@ -310,8 +311,8 @@ def test_workers_share_one_server(inner: Inner) -> None:
 
 
 def test_a_template_that_does_not_deploy_fails_each_test(inner: Inner) -> None:
-    inner.pytester.makeconftest("def pytest_template_deploy(conninfo): raise ValueError('no plan')")
-    inner.pytester.makeini("[pytest]\ntest_project = broken\n")
+    inner.pytester.makeconftest("def pytest_pgtap_deploy(conninfo): raise ValueError('no plan')")
+    inner.pytester.makeini("[pytest]\npgtap_paths = .\npgtap_template = broken\n")
     inner.pytester.makepyfile("def test_one(database): pass\ndef test_two(database): pass")
     inner.write(one="begin; select plan(1); select ok(true); rollback;")
     result = inner.run()
@@ -330,8 +331,7 @@ def test_a_server_in_the_making_is_let_finish(
     program.write_text(f"#!/bin/sh\nsleep 0.7; touch {made}\n")
     program.chmod(0o755)
     with subprocess.Popen([program, *arguments, base / "data"]):  # noqa: S603
-        command = [sys.executable, "-P", "-c", servers._STOP, str(base), str(tmp_path)]
-        with servers._until_the_end(command):
+        with throwaway.removed_at_the_end(base, tmp_path):
             pass
         assert made.exists()
     assert not base.exists()
@@ -350,7 +350,7 @@ client = SimpleNamespace(containers=SimpleNamespace(list=lambda **_: next(answer
 from_env = lambda: client
 """)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with servers._until_the_end([sys.executable, "-P", "-c", servers._REMOVE, "name"]):
+    with throwaway.until_the_end([sys.executable, "-P", "-c", servers._REMOVE, "name"]):
         pass
     assert removed.exists()
 
@@ -359,7 +359,7 @@ def _start(inner: Inner, kind: str, seconds: float) -> tuple[subprocess.Popen[st
     """Starts a session with a throw-away server, and waits until its test runs."""
     inner.pytester.makepyfile(USES_SERVER.format(seconds=seconds))
     session = subprocess.Popen(
-        [sys.executable, "-u", "-m", "pytest", "-s", "-p", "integrations_db.testing.plugin"],
+        [sys.executable, "-u", "-m", "pytest", "-s", "-p", "integrations_db.testing.entry"],
         cwd=inner.path,
         env=os.environ | {"TEST_SERVER": kind},
         stdout=subprocess.PIPE,
@@ -391,7 +391,7 @@ def test_a_throw_away_server_ends_with_its_session(
     inner: Inner, server: Server, end: signal.Signals | None
 ) -> None:
     dockerfile = Path(__file__).parents[1] / "docker" / "Dockerfile"
-    inner.pytester.makeini(f"[pytest]\ntest_dockerfile = {dockerfile}\n")
+    inner.pytester.makeini(f"[pytest]\npgtap_paths = .\npgtap_dockerfile = {dockerfile}\n")
     kind = "local" if server.name == "dsn" else server.name
     session, log_source = _start(inner, kind, 60 if end else 0)
     try:
@@ -405,3 +405,22 @@ def test_a_throw_away_server_ends_with_its_session(
     while _is_there(log_source) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not _is_there(log_source)
+
+
+def test_an_image_is_taken_as_it_is(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    if server.name != "docker":
+        pytest.skip("images are for SERVER=docker")
+    container = server.log_source.removeprefix("docker:")
+    monkeypatch.setenv("TEST_IMAGE", servers._docker().containers.get(container).image.id)
+    monkeypatch.setenv("TEST_BASE_IMAGE", "no-such-image")
+    said: list[str] = []
+    with servers.running("docker", NOBODY, said.append) as other:
+        assert other.version == server.version
+        assert "password" not in other.dsn
+    assert said == []
+
+
+@pytest.mark.static
+def test_the_image_is_of_the_newest_postgresql_unless_told() -> None:
+    text = servers.packaged_dockerfile().read_text()
+    assert "ARG BASE_IMAGE=postgres:18-bookworm\nFROM ${BASE_IMAGE}\n" in text

@@ -17,6 +17,8 @@ begin
                || 'data_key bytea'
            and pg_catalog.pg_get_function_result(p.oid) = 'bytea'
            and p.provolatile = 's'
+           and not p.proisstrict
+           and not p.proleakproof
            and p.proowner = pg_catalog.to_regrole('integrations_owner')
            and p.proconfig is null
            and pg_catalog.obj_description(p.oid, 'pg_proc') is not null
@@ -33,7 +35,10 @@ begin
       from pg_catalog.pg_proc as p
            cross join lateral pg_catalog.aclexplode(
              coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) as a
-           cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
+           cross join lateral (
+             select a.grantee::pg_catalog.regrole
+                    || case when a.is_grantable then ' with grant option' else '' end
+           ) as r (role)
      where p.oid = pg_catalog.to_regprocedure(
              'integrations_private.credentials_subkey(text, uuid, uuid, uuid, integer, bytea)')
   ) is distinct from array['integrations_owner'] then

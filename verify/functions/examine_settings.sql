@@ -14,6 +14,8 @@ begin
                || 'status text, '
                || 'detail text)'
            and p.provolatile = 's'
+           and not p.proisstrict
+           and not p.proleakproof
            and p.proowner = pg_catalog.to_regrole('integrations_owner')
            and p.proconfig = array[
              'search_path=pg_catalog, pg_temp'
@@ -31,7 +33,10 @@ begin
       from pg_catalog.pg_proc as p
            cross join lateral pg_catalog.aclexplode(
              coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) as a
-           cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
+           cross join lateral (
+             select a.grantee::pg_catalog.regrole
+                    || case when a.is_grantable then ' with grant option' else '' end
+           ) as r (role)
      where p.oid = pg_catalog.to_regprocedure('integrations_private.examine_settings()')
   ) is distinct from array['integrations_keymaster', 'integrations_owner'] then
     raise exception 'verify functions/examine_settings: the privileges differ';

@@ -11,6 +11,8 @@ begin
            and pg_catalog.pg_get_function_arguments(p.oid) = 'instance_id uuid'
            and pg_catalog.pg_get_function_result(p.oid) = 'jsonb'
            and p.provolatile = 'v'
+           and not p.proisstrict
+           and not p.proleakproof
            and p.proowner = pg_catalog.to_regrole('integrations_owner')
            and p.proconfig = array[
              'search_path=pg_catalog, pg_temp',
@@ -33,7 +35,10 @@ begin
       from pg_catalog.pg_proc as p
            cross join lateral pg_catalog.aclexplode(
              coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) as a
-           cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
+           cross join lateral (
+             select a.grantee::pg_catalog.regrole
+                    || case when a.is_grantable then ' with grant option' else '' end
+           ) as r (role)
      where p.oid = pg_catalog.to_regprocedure('integrations.get_credentials(uuid)')
   ) is distinct from array['integrations_owner', 'svc_integration'] then
     raise exception 'verify functions/get_credentials: the privileges differ';

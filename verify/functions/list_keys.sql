@@ -18,6 +18,8 @@ begin
                || 'instance_count bigint, '
                || 'created_at timestamp with time zone)'
            and p.provolatile = 'v'
+           and not p.proisstrict
+           and not p.proleakproof
            and p.proowner = pg_catalog.to_regrole('integrations_keymaster')
            and p.proconfig = array[
              'search_path=pg_catalog, pg_temp',
@@ -40,7 +42,10 @@ begin
       from pg_catalog.pg_proc as p
            cross join lateral pg_catalog.aclexplode(
              coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) as a
-           cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
+           cross join lateral (
+             select a.grantee::pg_catalog.regrole
+                    || case when a.is_grantable then ' with grant option' else '' end
+           ) as r (role)
      where p.oid = pg_catalog.to_regprocedure('integrations_private.list_keys()')
   ) is distinct from array['integrations_admin', 'integrations_keymaster'] then
     raise exception 'verify functions/list_keys: the privileges differ';

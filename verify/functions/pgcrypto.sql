@@ -24,12 +24,17 @@ begin
              and p.prosqlbody is not null
              and p.proconfig is null
              and p.provolatile = v_volatility
+             and not p.proisstrict
+             and not p.proleakproof
              and p.proowner = pg_catalog.to_regrole('integrations_owner')
              and pg_catalog.obj_description(p.oid, 'pg_proc') is not null
              and (
                select pg_catalog.array_agg(r.role order by r.role)
                  from pg_catalog.aclexplode(p.proacl) as a
-                      cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
+                      cross join lateral (
+                        select a.grantee::pg_catalog.regrole
+                               || case when a.is_grantable then ' with grant option' else '' end
+                      ) as r (role)
              ) = array['integrations_keymaster', 'integrations_owner']
              -- The body is bound to a function of the extension itself.
              and exists (

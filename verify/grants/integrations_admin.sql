@@ -12,7 +12,9 @@ begin
       from pg_catalog.pg_class as c
            cross join lateral pg_catalog.aclexplode(c.relacl) as a
            cross join lateral (
-             select c.oid::pg_catalog.regclass || ' ' || a.privilege_type) as p (privilege)
+             select c.oid::pg_catalog.regclass || ' ' || a.privilege_type
+                    || case when a.is_grantable then ' with grant option' else '' end
+           ) as p (privilege)
      where c.relnamespace in (pg_catalog.to_regnamespace('integrations'),
                               pg_catalog.to_regnamespace('integrations_private'))
        and c.relkind in ('r', 'p')
@@ -30,6 +32,7 @@ begin
            cross join lateral pg_catalog.aclexplode(t.attacl) as a
            cross join lateral (
              select c.oid::pg_catalog.regclass || '.' || t.attname || ' ' || a.privilege_type
+                    || case when a.is_grantable then ' with grant option' else '' end
            ) as p (privilege)
      where c.relnamespace in (pg_catalog.to_regnamespace('integrations'),
                               pg_catalog.to_regnamespace('integrations_private'))

@@ -22,7 +22,10 @@ begin
     select pg_catalog.array_agg(p.privilege order by p.privilege collate "C")
       from pg_catalog.pg_attribute as t
            cross join lateral pg_catalog.aclexplode(t.attacl) as a
-           cross join lateral (select t.attname || ' ' || a.privilege_type) as p (privilege)
+           cross join lateral (
+             select t.attname || ' ' || a.privilege_type
+                    || case when a.is_grantable then ' with grant option' else '' end
+           ) as p (privilege)
      where t.attrelid = pg_catalog.to_regclass('integrations_private.refresh_leases')
        and a.grantee = pg_catalog.to_regrole('integrations_keymaster')
   ) is distinct from array[

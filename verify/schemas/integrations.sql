@@ -31,7 +31,10 @@ begin
                = array['integrations_owner']
       from pg_catalog.pg_namespace as n
            cross join lateral pg_catalog.aclexplode(n.nspacl) as a
-           cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
+           cross join lateral (
+             select a.grantee::pg_catalog.regrole
+                    || case when a.is_grantable then ' with grant option' else '' end
+           ) as r (role)
      where n.nspname = 'integrations'
   ) is not true then
     raise exception 'verify schemas/integrations: the privileges differ';

@@ -50,7 +50,10 @@ begin
                                 order by (r.role || ' ' || a.privilege_type) collate "C")
       from pg_catalog.pg_class as c
            cross join lateral pg_catalog.aclexplode(c.relacl) as a
-           cross join lateral (select a.grantee::pg_catalog.regrole::text) as r (role)
+           cross join lateral (
+             select a.grantee::pg_catalog.regrole
+                    || case when a.is_grantable then ' with grant option' else '' end
+           ) as r (role)
      where c.oid = pg_catalog.to_regclass('integrations.instance_overview')
        and a.grantee <> c.relowner
   ) is distinct from array[

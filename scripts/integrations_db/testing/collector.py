@@ -28,7 +28,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,8 +41,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import ExecStatus, TransactionStatus
 
 from ..database import explain
+from ..errors import Failure
 from ..lexer import Statement, split
-from . import hooks
+from .entry import folders, patterns, variables
 from .tap import Document, Result
 
 __all__ = ["PgTapError", "PgTapFile", "PgTapItem", "Run", "run_file"]
@@ -124,18 +125,21 @@ def wants_clone(source: str) -> bool:
     return False
 
 
-def statements(source: str, clone: bool) -> list[Statement]:
+def statements(
+    source: str, clone: bool, values: Mapping[str, str] | None = None
+) -> list[Statement]:
     """Splits the file into what is to be sent.
 
     Args:
         source: the file's text.
         clone: whether it may commit.
+        values: psql's variables; one that is not among them stays as it is written.
 
     Raises:
         PgTapError: it holds what only psql understands, or commits without leave.
     """
     sent = []
-    for statement in split(source):
+    for statement in split(source, values):
         text, where = statement.text, f":{statement.line}:"
         if text.startswith("\\"):
             if not _HARMLESS.match(text):
@@ -159,7 +163,9 @@ def _limited(conninfo: str, timeout: float) -> str:
     return make_conninfo(conninfo, options=f"{given} {limit}".lstrip())
 
 
-def run_file(source: str, conninfo: str, timeout: float = 0) -> Run:
+def run_file(
+    source: str, conninfo: str, timeout: float = 0, values: Mapping[str, str] | None = None
+) -> Run:
     """Runs one pgTAP file on a connection of its own, as ``psql -v ON_ERROR_STOP=1`` would.
 
     Unless the file asks for a clone, every statement runs in a transaction, begun here when the
@@ -169,13 +175,14 @@ def run_file(source: str, conninfo: str, timeout: float = 0) -> Run:
         source: the file's text.
         conninfo: where to run it.
         timeout: seconds that a statement may run; 0: no limit.
+        values: psql's variables.
 
     Raises:
         PgTapError: the file cannot be run at all.
         psycopg.OperationalError: there is no connection.
     """
     clone = wants_clone(source)
-    sent = statements(source, clone)
+    sent = statements(source, clone, values)
     run = Run()
     with psycopg.connect(
         _limited(conninfo, timeout),
@@ -260,7 +267,7 @@ class PgTapItem(pytest.Item):
                     conninfo = stack.enter_context(hook.pytest_pgtap_clone(config=self.config))
                 else:
                     conninfo = hook.pytest_pgtap_database(config=self.config)
-                self.run = run_file(source, conninfo, timeout)
+                self.run = run_file(source, conninfo, timeout, variables(self.config))
         except PgTapError as error:
             raise PgTapError(f"{self.shown}{error}") from None
         self._judge(self.run)
@@ -292,7 +299,7 @@ class PgTapItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
         """Shows the sentence alone where it says all."""
-        if isinstance(excinfo.value, PgTapError):
+        if isinstance(excinfo.value, PgTapError | Failure):
             return str(excinfo.value)
         if isinstance(excinfo.value, psycopg.Error):
             return f"{self.shown}: {type(excinfo.value).__name__}: {excinfo.value}"
@@ -372,18 +379,6 @@ class PgTapItem(pytest.Item):
         )
 
 
-def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Declares the hooks that a project implements."""
-    pluginmanager.add_hookspecs(hooks)
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declares the settings of pytest's ini file."""
-    parser.addini("pgtap_folders", "folders with pgTAP files", "args", ["tests/pgtap"])
-    parser.addini("pgtap_files", "names of pgTAP files (globs)", "args", ["*_test.sql"])
-    parser.addini(_TIMEOUT, "seconds for a statement of a pgTAP file; 0: no limit", default="60")
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Refuses a setting that cannot be used, before anything runs."""
     _timeout(config)
@@ -410,11 +405,9 @@ def _timeout(config: pytest.Config) -> float:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> PgTapFile | None:
     """Takes the pgTAP files of the configured folders."""
-    config = parent.config
-    if not any(file_path.match(glob) for glob in config.getini("pgtap_files")):
+    if not any(file_path.match(glob) for glob in patterns(parent.config)):
         return None
-    folders = [config.rootpath / folder for folder in config.getini("pgtap_folders")]
-    if not any(file_path.is_relative_to(folder) for folder in folders):
+    if not any(file_path.is_relative_to(folder) for folder in folders(parent.config)):
         return None
     return PgTapFile.from_parent(parent, path=file_path)
 
@@ -516,6 +509,29 @@ class Bookkeeping:
         config.cache.set(_FAILURES, failures)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """In GitHub's workflows, shows each failure of a pgTAP file beside the line it stands on."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return
+    config = terminalreporter.config
+    for kind in ("failed", "error"):
+        for report in terminalreporter.stats.get(kind, ()):
+            if _file_of(config, report.nodeid) is not None:
+                terminalreporter.write_line(_annotated(config.rootpath, report))
+
+
+def _annotated(root: Path, report: pytest.TestReport) -> str:
+    """Returns a failure as a workflow command; its text says the line, where there is one."""
+    from ..check import Finding, annotation
+
+    file, line, _ = report.location
+    text = str(report.longrepr).removeprefix(f"{file}:")
+    found = re.match(r"(\d+): ", text)
+    place = int(found[1]) if found else (line or 0) + 1
+    message = text[found.end() :] if found else text.lstrip()
+    return annotation(Finding("error", message, root / file, place))
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Starts the bookkeeping."""
     if not hasattr(session.config, "workerinput"):
@@ -525,4 +541,4 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def _file_of(config: pytest.Config, nodeid: str) -> str | None:
     """Gives the pgTAP file that a node id belongs to, if it does."""
     file = nodeid.partition("::")[0]
-    return file if any(Path(file).match(glob) for glob in config.getini("pgtap_files")) else None
+    return file if any(Path(file).match(glob) for glob in patterns(config)) else None

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 
-def pytest_template_files(config: pytest.Config) -> Iterable[Path]:  # type: ignore[empty-body]
-    """Names the files that the template database is made from; a change in one makes a new one."""
+def pytest_pgtap_template_files(config: pytest.Config) -> Iterable[Path]:  # type: ignore[empty-body]
+    """Names more files that the deployed database is made from; a change in one makes a new one."""
 
 
-def pytest_template_deploy(config: pytest.Config, conninfo: str) -> None:
-    """Deploys the project into the new template database; pgTAP and the helpers follow.
+def pytest_pgtap_deploy(config: pytest.Config, conninfo: str) -> None:
+    """Adds to the new database what the plan does not have; pgTAP and the helpers follow.
 
     Args:
         config: pytest's configuration.

@@ -1,8 +1,10 @@
 """The fixtures, and the life of the test server in a session.
 
 The server is started when the first tests that need one were collected: those with pgTAP files and
-those that use the fixture ``server`` directly or through another one. With pytest-xdist the
-controller starts it, and the workers find its address in a file that only this user can read.
+those that use the fixture ``pgtap_server`` directly or through another one, as all of these do. A
+project may have fixtures of the same names but for that one, which then take their place. With
+pytest-xdist the controller starts it, and the workers find its address in a file that only this
+user can read.
 
 A session in which nothing ran but skipped tests ends as one without tests does, with exit code 5.
 
@@ -16,23 +18,31 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from . import collector, databases, profiles, servers
+from ..config import Committer, Target
+from ..database import connect
+from ..deploy import deploy
+from ..errors import Failure
+from ..project import Project, load_project
+from ..terminal import Silent
+from . import databases, profiles, servers
 from .collector import PgTapItem
+from .entry import setting, variables
 from .servers import Server
 
 _STATE = "database_testing_state"  # workerinput: the folder shared by controller and workers
 _NEEDED = "needed"
 _SERVER = "server.json"
-_COVERAGE = "plpgsql_coverage"
+_WHO = Committer("pytest", "pytest@localhost")  # recorded in databases that go with the tests
 
 
 class Session:
@@ -61,7 +71,7 @@ class Session:
     @property
     def coverage(self) -> Path | None:
         """The folder where profiles of functions are written, if that was asked for."""
-        folder = self.config.getoption(_COVERAGE)
+        folder = self.config.getoption("plpgsql_coverage")
         return self.config.invocation_params.dir / folder if folder else None
 
     def close(self) -> None:
@@ -82,7 +92,8 @@ class Session:
     @contextmanager
     def new_server(self, kind: str) -> Iterator[Server]:
         """Gives another server of a kind; see ``servers.running``."""
-        dockerfile = self.config.rootpath / self.config.getini("test_dockerfile")
+        own = self.config.getini("pgtap_dockerfile")
+        dockerfile = self.config.rootpath / own if own else servers.packaged_dockerfile()
         settings = profiles.SETTINGS if self.coverage else None
         with ExitStack() as stack:
             try:
@@ -113,74 +124,127 @@ class Session:
                 )
             self._server = Server(**json.loads(file.read_text()))
         elif self._server is None:
-            kind = os.environ.get("TEST_SERVER", "")
-            self._server = self.stack.enter_context(self.new_server(kind))
+            server = self.stack.enter_context(self.new_server(self._kind))
+            if self.config.getoption("pgtap_database"):
+                # Nobody may be connected to what is copied.
+                server = replace(server, dsn=make_conninfo(server.dsn, dbname="postgres"))
+            self._server = server
             (self.folder / _SERVER).write_text(json.dumps(asdict(self._server)))
         return self._server
 
     @property
+    def _kind(self) -> str:
+        """What is asked for: a kind of server, the URI of one, or nothing."""
+        option = self.config.getoption
+        asked = option("pgtap_database") or option("pgtap_server") or os.environ.get("TEST_SERVER")
+        if not asked and not os.environ.get("TEST_DSN"):
+            asked = self.config.getini("pgtap_server")
+        return asked or ""
+
+    @property
     def template(self) -> str:
-        """The name of the template database."""
+        """The name of the template database; of ``--pgtap-database``, where it is given.
+
+        Raises:
+            Failure: the project does not deploy, or a helper fails.
+        """
         if self._broken is not None:
             raise self._broken
         if self._template is None:
-            files = [
-                file
-                for group in self.config.hook.pytest_template_files(config=self.config)
-                for file in group
-            ]
-            key = databases.fingerprint(self.server.version, [*files, *self.helpers])
             try:
-                self._template = databases.ensure_template(
-                    self.server.dsn, self.config.getini("test_project"), key, self._fill
-                )
+                self._template = self._made()
             except Exception as error:
                 self._broken = error  # the next test would only wait for the same
                 raise
         return self._template
 
+    def _made(self) -> str:
+        server, existing = self.server, self.config.getoption("pgtap_database")
+        if existing:
+            name = conninfo_to_dict(existing).get("dbname")
+            if not name:
+                raise Failure("--pgtap-database: it names no database (dbname=...)")
+            return str(name)
+        more = self.config.hook.pytest_pgtap_template_files(config=self.config)
+        files = [*self._sources(), *(file for group in more for file in group), *self.helpers]
+        key = databases.fingerprint(server.version, files, variables(self.config))
+        name = self.config.getini("pgtap_template")
+        if not name:
+            name = self.project.plan.project if self.project else self.config.rootpath.name
+        return databases.ensure_template(server.dsn, name, key, self._fill)
+
+    @cached_property
+    def project(self) -> Project | None:
+        """The Sqitch project to deploy: what the settings say, else that of the root folder.
+
+        Raises:
+            Failure: it cannot be read.
+        """
+        named = setting(self.config, "pgtap_project")
+        if named == "":
+            return None
+        config = self.config
+        given = config.getoption("pgtap_project") is not None
+        root = (config.invocation_params.dir if given else config.rootpath) / (named or ".")
+        if any((root / name).is_file() for name in ("sqitch.plan", "sqitch.conf")):
+            return load_project(root)
+        if named is not None:
+            raise Failure(f"pgtap_project: {root} has no sqitch.plan")
+        return None
+
+    def _sources(self) -> list[Path]:
+        """Names the files of the project; scripts may include others that lie beside them."""
+        if self.project is None:
+            return []
+        roots = {
+            self.project.path(index, kind).parents[change.name.count("/")]
+            for index, change in enumerate(self.project.plan.changes)
+            for kind in ("deploy", "verify")
+        }
+        return sorted(path for root in roots for path in root.rglob("*") if path.is_file())
+
     @property
     def helpers(self) -> list[Path]:
         """SQL files of test helpers, in the order of their names."""
-        return sorted((self.config.rootpath / self.config.getini("pgtap_helpers")).glob("*.sql"))
+        folder = self.config.getini("pgtap_helpers")
+        return sorted((self.config.rootpath / folder).glob("*.sql")) if folder else []
 
     def _fill(self, conninfo: str) -> None:
-        self.config.hook.pytest_template_deploy(config=self.config, conninfo=conninfo)
+        if self.project is not None:
+            target = Target(conninfo)
+            with closing(connect(target, Silent().say)) as connection:
+                values = variables(self.config)
+                deploy(connection, self.project, target, _WHO, Silent(), variables=values)
+        self.config.hook.pytest_pgtap_deploy(config=self.config, conninfo=conninfo)
+        self._prepare(conninfo)
+
+    def _prepare(self, conninfo: str) -> None:
+        """Adds pgTAP and the helpers."""
         with psycopg.connect(conninfo, autocommit=True) as connection:
             connection.execute("create extension if not exists pgtap")
             for helper in self.helpers:
                 try:
                     connection.execute(helper.read_bytes())
                 except psycopg.Error as error:
-                    raise psycopg.DatabaseError(f"{helper}: {error}") from None
+                    raise Failure(f"{helper}: {error}") from None
+
+    @contextmanager
+    def clone(self) -> Iterator[str]:
+        """Gives the conninfo of a new clone of the template, with pgTAP and the helpers."""
+        with databases.clone(self.server.dsn, self.template) as conninfo:
+            if self.config.getoption("pgtap_database"):
+                self._prepare(conninfo)
+            yield conninfo
 
     @property
     def database(self) -> str:
         """The conninfo of this process's clone of the template."""
         if self._database is None:
-            self._database = self.stack.enter_context(
-                databases.clone(self.server.dsn, self.template)
-            )
+            self._database = self.stack.enter_context(self.clone())
         return self._database
 
 
 _SESSION = pytest.StashKey[Session]()
-
-
-def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Declares the settings of pytest's ini file, and brings in the collector."""
-    pluginmanager.register(collector, "pgtap-collector")
-    parser.addini(
-        "pgtap_helpers", "folder with SQL helpers for the template", default="tests/pgtap/helpers"
-    )
-    parser.addini("test_project", "whose templates a server holds", default="project")
-    parser.addoption(
-        "--plpgsql-coverage",
-        dest=_COVERAGE,
-        metavar="FOLDER",
-        help="profile functions in PL/pgSQL, and write what ran into this folder",
-    )
-    parser.addini("test_dockerfile", "the Docker test server", default="tests/docker/Dockerfile")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -220,7 +284,7 @@ def _start(session: Session) -> None:
 
 
 def _needs_server(item: pytest.Item) -> bool:
-    return isinstance(item, PgTapItem) or "server" in getattr(item, "fixturenames", ())
+    return isinstance(item, PgTapItem) or "pgtap_server" in getattr(item, "fixturenames", ())
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -275,49 +339,67 @@ def pytest_pgtap_database(config: pytest.Config) -> str:
 
 def pytest_pgtap_clone(config: pytest.Config) -> AbstractContextManager[str]:
     """Gives a private clone to a pgTAP file that asks for one."""
-    state = config.stash[_SESSION]
-    return databases.clone(state.server.dsn, state.template)
+    return config.stash[_SESSION].clone()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Lets a test fail with the sentence alone where it says all."""
+    try:
+        yield
+    except Failure as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture(scope="session")
-def server(request: pytest.FixtureRequest) -> Server:
+def pgtap_server(request: pytest.FixtureRequest) -> Server:
     """The test server: ``dsn`` (superuser, maintenance database), ``version``, ``log()``, …"""
     return request.config.stash[_SESSION].server
 
 
 @pytest.fixture(scope="session")
-def template(request: pytest.FixtureRequest, server: Server) -> str:
-    """The name of the database with the project, pgTAP and helpers; it takes no connections."""
-    return request.config.stash[_SESSION].template
+def server(pgtap_server: Server) -> Server:
+    """The same by its short name."""
+    return pgtap_server
 
 
 @pytest.fixture(scope="session")
-def worker_database(request: pytest.FixtureRequest, template: str) -> str:
+def template(request: pytest.FixtureRequest, pgtap_server: Server) -> str:
+    """The name of the database with the project, pgTAP and helpers; it takes no connections."""
+    with _told():
+        return request.config.stash[_SESSION].template
+
+
+@pytest.fixture(scope="session")
+def worker_database(request: pytest.FixtureRequest, pgtap_server: Server) -> str:
     """The conninfo of this worker's clone, as superuser, for tests that roll back."""
-    return request.config.stash[_SESSION].database
+    with _told():
+        return request.config.stash[_SESSION].database
 
 
 @pytest.fixture
-def database(server: Server, template: str) -> Iterator[str]:
+def database(request: pytest.FixtureRequest, pgtap_server: Server) -> Iterator[str]:
     """The conninfo of a private clone, as superuser; dropped afterwards."""
-    with databases.clone(server.dsn, template) as conninfo:
+    with ExitStack() as stack:
+        with _told():
+            conninfo = stack.enter_context(request.config.stash[_SESSION].clone())
         yield conninfo
 
 
 @pytest.fixture
-def empty_database(server: Server) -> Iterator[str]:
+def empty_database(pgtap_server: Server) -> Iterator[str]:
     """The conninfo of a new empty database, as superuser; dropped afterwards."""
-    with databases.clone(server.dsn, "template0") as conninfo:
+    with databases.clone(pgtap_server.dsn, "template0") as conninfo:
         yield conninfo
 
 
 @pytest.fixture
-def cluster(request: pytest.FixtureRequest, server: Server) -> Iterator[Server]:
+def cluster(request: pytest.FixtureRequest, pgtap_server: Server) -> Iterator[Server]:
     """Another server of the same kind with nothing deployed, for tests that drop shared roles.
 
     For the kind ``dsn``, of which there is no second one, it is of the kind ``local``.
     """
-    kind = "local" if server.name == "dsn" else server.name
+    kind = "local" if pgtap_server.name == "dsn" else pgtap_server.name
     with ExitStack() as stack:
         try:
             other = stack.enter_context(request.config.stash[_SESSION].new_server(kind))
@@ -327,7 +409,7 @@ def cluster(request: pytest.FixtureRequest, server: Server) -> Iterator[Server]:
 
 
 @pytest.fixture
-def login(server: Server, tmp_path: Path) -> Iterator[Callable[[str, str], str]]:
+def login(pgtap_server: Server, tmp_path: Path) -> Iterator[Callable[[str, str], str]]:
     """Makes logins: ``login(role, conninfo)`` gives the conninfo of a new member of the role.
 
     They are dropped afterwards, with everything they own in their database.

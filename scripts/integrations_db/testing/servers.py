@@ -1,11 +1,11 @@
 """Where the test server comes from.
 
-``TEST_SERVER`` names the kind (``dsn``, ``docker``, ``local`` or ``embedded``); without it the
-first one that is to be had is taken, in that order. A kind that was named and is not to be had is
-an error, and so is none at all: tests are never skipped for want of a server.
+A kind is asked for (``dsn``, ``docker``, ``local`` or ``embedded``, or the conninfo of one); else
+the first one that is to be had is taken, in that order. A kind that was named and is not to be had
+is an error, and so is none at all: tests are never skipped for want of a server.
 
-* ``dsn``: the server that ``TEST_DSN`` leads to, as superuser. It is left running, with the
-  template database and the roles that the project's deployment makes.
+* ``dsn``: the server that the conninfo or ``TEST_DSN`` leads to, as superuser. It is left
+  running, with the template database and the roles that the project's deployment makes.
 * ``docker``: a container through testcontainers, of the image ``TEST_IMAGE``, or else of one built
   from the project's Dockerfile on ``TEST_BASE_IMAGE`` (its default stands in the Dockerfile).
 * ``local``: PostgreSQL's own programs on this machine with the pgTAP extension, the newest version
@@ -49,8 +49,17 @@ from ..server import (
     start_cluster,
     unprivileged,
 )
+from ..throwaway import removed_at_the_end, until_the_end
 
-__all__ = ["KINDS", "Server", "Unobtainable", "private_folder", "running", "without_password"]
+__all__ = [
+    "KINDS",
+    "Server",
+    "Unobtainable",
+    "packaged_dockerfile",
+    "private_folder",
+    "running",
+    "without_password",
+]
 
 _ROOM = 1 << 30  # bytes that memory must have free before a server lives there
 _SETTINGS = {"max_connections": "200", "max_prepared_transactions": "20", "timezone": "UTC"}
@@ -108,26 +117,35 @@ def running(
     """Gives a running server and ends it on exit, unless it is the one of ``TEST_DSN``.
 
     Args:
-        kind: one of ``KINDS``, or nothing for the first that is to be had.
+        kind: one of ``KINDS``, a conninfo or URI, or nothing for the first that is to be had.
         dockerfile: what the Docker image is built from.
         say: told, in a sentence, what is passed over or takes long.
         models: a folder where the files of a new server are kept, which the next one of its kind
             begins as a copy of: that takes a tenth of the time of initdb.
-        settings: the server's, beside our own; one of ``TEST_DSN`` keeps those that it has.
+        settings: the server's, beside our own; one that is there already keeps those that it has.
 
     Raises:
         Unobtainable: no such server is to be had; the message says what to install.
     """
+    if "=" in kind or "://" in kind:
+        kind, given = "dsn", kind
+    else:
+        given = os.environ.get("TEST_DSN", "")
+        kind = kind or ("dsn" if given else "")
     if kind and kind not in KINDS:
-        raise Unobtainable(f"TEST_SERVER={kind} is unknown; there are {', '.join(KINDS)}")
-    if not kind and os.environ.get("TEST_DSN"):
-        kind = "dsn"
+        raise Unobtainable(
+            f"the server {kind} is unknown; there are {', '.join(KINDS)}, or the URI of one"
+        )
+    if kind == "dsn":
+        with _given(given) as server:
+            yield server
+        return
     with ExitStack() as stack:
         passed = []
-        for candidate in [kind] if kind else ["docker", "local", "embedded"]:
+        for candidate in [kind] if kind else _MAKERS:
             try:
                 server = stack.enter_context(
-                    KINDS[candidate](dockerfile, say, models, settings or {})
+                    _MAKERS[candidate](dockerfile, say, models, settings or {})
                 )
                 break
             except Unobtainable as error:
@@ -137,6 +155,12 @@ def running(
         for reason in passed:
             say(f"passed over {reason}")
         yield server
+
+
+def packaged_dockerfile() -> Path:
+    """Gives the Dockerfile that came with this package, or that of its checkout."""
+    packaged = Path(__file__).with_name("Dockerfile")
+    return packaged if packaged.exists() else Path(__file__).parents[3] / "tests/docker/Dockerfile"
 
 
 def without_password(conninfo: str, folder: Path) -> str:
@@ -188,14 +212,19 @@ def _together(*more: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def _given(
-    dockerfile: Path, say: Callable[[str], None], models: Path | None, settings: Mapping[str, str]
-) -> Iterator[Server]:
-    dsn = os.environ.get("TEST_DSN")
+def _given(dsn: str) -> Iterator[Server]:
     if not dsn:
         raise Unobtainable("TEST_DSN is not set")
     with private_folder() as folder:
-        yield _describe("dsn", without_password(dsn, folder))
+        try:
+            safe = without_password(dsn, folder)
+        except psycopg.ProgrammingError:
+            # libpq's own message repeats parts of the string, a password among them.
+            raise Unobtainable(
+                "the address of the server cannot be read as a PostgreSQL connection string;"
+                " a URI needs special characters escaped (%40 for @)"
+            ) from None
+        yield _describe("dsn", safe)
 
 
 # --- programs of PostgreSQL on this machine ---------------------------------------------------
@@ -279,31 +308,8 @@ def _home() -> Path:
     return Path("/tmp")  # noqa: S108  # as above; $TMPDIR is too long on macOS
 
 
-# Waits for the pipe's end; then the tests are over, however that came about. What still makes or
-# starts a server is let finish: that would leave shared memory behind without its folder.
-_STOP = """
-import shutil, subprocess, sys, time
-from pathlib import Path
-from integrations_db.server import stop_cluster, unprivileged
-base, programs = map(Path, sys.argv[1:])
-sys.stdin.read()
-busy = {(str(programs / name), "--pgdata " + str(base)) for name in ("initdb", "pg_ctl")}
-busy.add((" ".join(["cp", "-Rp"]), str(base)))  # not in one piece: this text is in the list, too
-deadline = time.monotonic() + 60
-while time.monotonic() < deadline:
-    listed = subprocess.run(["ps", "-eww", "-o", "args="], capture_output=True, text=True).stdout
-    if not any(a in line and b in line for line in listed.splitlines() for a, b in busy):
-        break
-    time.sleep(0.05)
-try:
-    stop_cluster(base / "data", programs, owner=unprivileged(), mode="immediate")
-finally:
-    shutil.rmtree(base)
-"""
-
-
 @contextmanager
-def _throw_away(
+def _new(
     kind: str,
     folder: Path,
     extensions: list[Path] | None,
@@ -318,34 +324,55 @@ def _throw_away(
         extensions: files for ``CREATE EXTENSION`` that its installation lacks (PostgreSQL 18).
         models: see ``running``.
         more_settings: see ``running``.
+
+    Raises:
+        Failure: it cannot be made or started.
     """
-    try:
-        owner = unprivileged()
-        base = Path(tempfile.mkdtemp(prefix="pgtest-", dir=_home()))
-        if owner:
-            os.chown(base, owner.uid, owner.gid)
-        data, log = base / "data", base / "log"
-        settings = _together(more_settings, {"unix_socket_directories": str(base)})
-        with _until_the_end([sys.executable, "-P", "-c", _STOP, str(base), str(folder)]):
-            if extensions is not None:
-                # Beside the installation, which is not ours to change.
-                share = base / "extension"
-                share.mkdir()
-                for file in extensions:
-                    shutil.copy(file, share)
-                settings["extension_control_path"] = f"{base}:$system"
-            model = models / kind if models else None
-            if model and model.exists():
-                _copy(model, data)
-            else:
-                init_cluster(data, folder, owner=owner, password=None, durable=False)
-                if model:
-                    _keep(data, model)
-            start_cluster(data, folder, log=log, owner=owner, durable=False, settings=settings)
-            dsn = make_conninfo(host=str(base), port=5432, user=SUPERUSER, dbname="postgres")
-            yield _describe(kind, dsn, str(log))
-    except Failure as error:
-        raise Unobtainable(str(error)) from None
+    owner = unprivileged()
+    base = Path(tempfile.mkdtemp(prefix="pgtest-", dir=_home()))
+    if owner:
+        os.chown(base, owner.uid, owner.gid)
+    data, log = base / "data", base / "log"
+    settings = _together(more_settings, {"unix_socket_directories": str(base)})
+    with removed_at_the_end(base, folder):
+        if extensions is not None:
+            # Beside the installation, which is not ours to change.
+            share = base / "extension"
+            share.mkdir()
+            for file in extensions:
+                shutil.copy(file, share)
+            settings["extension_control_path"] = f"{base}:$system"
+        model = models / kind if models else None
+        if model and model.exists():
+            _copy(model, data)
+        else:
+            init_cluster(data, folder, owner=owner, password=None, durable=False)
+            if model:
+                _keep(data, model)
+        start_cluster(data, folder, log=log, owner=owner, durable=False, settings=settings)
+        dsn = make_conninfo(host=str(base), port=5432, user=SUPERUSER, dbname="postgres")
+        yield _describe(kind, dsn, str(log))
+
+
+@contextmanager
+def _throw_away(
+    kind: str,
+    folder: Path,
+    extensions: list[Path] | None,
+    models: Path | None,
+    settings: Mapping[str, str],
+) -> Iterator[Server]:
+    """Gives a new server, as ``_new`` does.
+
+    Raises:
+        Unobtainable: it cannot be made or started.
+    """
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(_new(kind, folder, extensions, models, settings))
+        except Failure as error:
+            raise Unobtainable(str(error)) from None
+        yield server
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -363,29 +390,10 @@ def _keep(data: Path, model: Path) -> None:
 
 
 @contextmanager
-def _until_the_end(command: list[str]) -> Iterator[None]:
-    """Runs a command that cleans up; its standard input ends when the block, or Python, does."""
-    # A session of its own, so that Ctrl-C does not reach it before it has work.
-    helper = subprocess.Popen(  # noqa: S603
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield
-    finally:
-        if helper.stdin:
-            helper.stdin.close()
-        helper.wait(timeout=60)
-
-
-@contextmanager
 def private_folder() -> Iterator[Path]:
     """Gives a folder that only this user can enter, removed like a throw-away server."""
     folder = tempfile.mkdtemp(prefix="pgtest-")
-    with _until_the_end(["/bin/sh", "-c", 'read -r _; rm -rf "$1"', "sh", folder]):
+    with until_the_end(["/bin/sh", "-c", 'read -r _; rm -rf "$1"', "sh", folder]):
         yield Path(folder)
 
 
@@ -556,7 +564,7 @@ def _container(
         container.ports = {"5432": (address, None)}  # type: ignore[dict-item]  # as docker has it
     with (
         private_folder() as folder,
-        _until_the_end([sys.executable, "-P", "-c", _REMOVE, name]),
+        until_the_end([sys.executable, "-P", "-c", _REMOVE, name]),
     ):
         try:
             container.start()
@@ -595,10 +603,6 @@ def _image(client: Any, dockerfile: Path, say: Callable[[str], None]) -> str:
 _Maker = Callable[
     [Path, Callable[[str], None], Path | None, Mapping[str, str]], AbstractContextManager[Server]
 ]
-KINDS: dict[str, _Maker] = {
-    "dsn": _given,
-    "docker": _container,
-    "local": _local,
-    "embedded": _embedded,
-}
+_MAKERS: dict[str, _Maker] = {"docker": _container, "local": _local, "embedded": _embedded}
+KINDS = ("dsn", *_MAKERS)
 """The kinds of servers, in the order in which they are tried."""

@@ -49,8 +49,8 @@ select functions_are(
     'check_kek', 'check_name', 'credentials_expire_at', 'credentials_subkey',
     'data_key_check_value', 'decrypt_bytes', 'decrypt_text', 'drop_audit_partition',
     'encrypt_bytes', 'encrypt_text', 'envelope_key_id', 'examine_connections', 'examine_data',
-    'examine_objects', 'examine_roles', 'examine_settings', 'hmac', 'instance_may_move', 'kek_check_value',
-    'list_audit_gaps', 'list_audit_partitions', 'list_keys', 'lock_active_key',
+    'examine_objects', 'examine_roles', 'examine_settings', 'hmac', 'instance_may_move',
+    'kek_check_value', 'list_audit_gaps', 'list_audit_partitions', 'list_keys', 'lock_active_key',
     'lock_audit_log', 'lock_instance', 'lock_refresh_lease', 'month_of', 'move_instance',
     'open_credentials', 'opened_key', 'parse_credentials', 'quarantine_reason', 'random_bytes',
     'register_kek', 'require_tenant', 'require_usable', 'seal_credentials', 'stamp_last_used',
@@ -101,6 +101,41 @@ select is_empty(
        and r.rulename <> '_RETURN'
   $$,
   'there are no rules');
+-- Operators, casts, collations, text search: whatever else can be in a schema.
+select set_eq(
+  $$
+    select distinct d.classid::regclass::text
+      from pg_catalog.pg_depend as d
+     where d.refclassid = 'pg_catalog.pg_namespace'::regclass
+       and d.refobjid in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+  $$,
+  array['pg_class', 'pg_proc', 'pg_type'],
+  'both schemas hold relations, functions and types, and nothing else');
+select is_empty(
+  $$
+    select p.oid::regprocedure
+      from pg_catalog.pg_proc as p
+     where p.pronamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+       and p.prokind <> 'f'
+  $$,
+  'there are no procedures, which could commit, nor aggregates');
+select is_empty(
+  $$
+    select c.castsource::regtype, c.casttarget::regtype
+      from pg_catalog.pg_cast as c
+           join pg_catalog.pg_type as t on t.oid in (c.castsource, c.casttarget)
+     where t.typnamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+  $$,
+  'types are cast to others in no way of their own');
+select is_empty(
+  $$
+    select p.pubname, p.schemaname, p.tablename
+      from pg_catalog.pg_publication_tables as p
+     where p.schemaname in ('integrations', 'integrations_private')
+  $$,
+  'no publication sends a table to where row-level security does not hold');
 select is_empty('select evtname from pg_catalog.pg_event_trigger', 'there are no event triggers');
 
 select * from finish();

@@ -233,6 +233,49 @@ select is_empty(
   $$ select object from granted where kind = 'type' $$,
   'types have the privileges that they are born with');
 
+-- Elsewhere: only what the owners need of pgcrypto, and that PUBLIC may not have it.
+select set_eq(
+  $$
+    select pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid), d.refobjid::regrole::text
+      from pg_catalog.pg_shdepend as d
+     where d.dbid in (0, (select b.oid from pg_catalog.pg_database as b
+                           where b.datname = pg_catalog.current_database()))
+       and d.refclassid = 'pg_catalog.pg_authid'::regclass
+       and d.refobjid in (
+             'integrations_admin'::regrole, 'integrations_auditor'::regrole,
+             'integrations_keymaster'::regrole, 'integrations_owner'::regrole,
+             'integrations_tenant'::regrole, 'svc_integration'::regrole)
+       -- The lists above, and what the helpers of these tests need.
+       and pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)
+           !~ '\m(integrations|integrations_private|tests|schema public)\M'
+  $$,
+  $$
+    values ('schema pgcrypto', 'integrations_keymaster'),
+           ('schema pgcrypto', 'integrations_owner')
+  $$,
+  'the roles have nothing outside of both schemas but the use of pgcrypto');
+-- A role such as pg_read_all_data would undo every list above.
+select is_empty(
+  $$
+    select m.member::regrole, m.roleid::regrole
+      from pg_catalog.pg_auth_members as m
+     where m.member in (
+             'integrations_admin'::regrole, 'integrations_auditor'::regrole,
+             'integrations_keymaster'::regrole, 'integrations_owner'::regrole,
+             'integrations_tenant'::regrole, 'svc_integration'::regrole)
+  $$,
+  'the roles are members of no other');
+select is_empty(
+  $$
+    select s.setrole::regrole, s.setconfig
+      from pg_catalog.pg_db_role_setting as s
+     where s.setrole in (
+             'integrations_admin'::regrole, 'integrations_auditor'::regrole,
+             'integrations_keymaster'::regrole, 'integrations_owner'::regrole,
+             'integrations_tenant'::regrole, 'svc_integration'::regrole)
+  $$,
+  'the roles begin their sessions with no settings of their own');
+
 -- Of the database itself: the roles of the package may not make schemas to put things in a path.
 select ok(
   not pg_catalog.has_database_privilege(r, pg_catalog.current_database(), 'create'),

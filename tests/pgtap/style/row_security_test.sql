@@ -71,6 +71,55 @@ select set_eq(
   $$,
   'the policies are these, all permissive; a second one would only widen the first');
 
+-- Two of them would be tried one after the other for each row, and the wider one wins.
+select is_empty(
+  $$
+    select p.polrelid::regclass, r::regrole, c as command,
+           pg_catalog.string_agg(p.polname, ' ' order by p.polname)
+      from pg_catalog.pg_policy as p
+           join pg_catalog.pg_class as t on t.oid = p.polrelid
+           cross join pg_catalog.unnest(p.polroles) as r
+           cross join pg_catalog.unnest(array['r', 'a', 'w', 'd']::"char"[]) as c
+     where t.relnamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+       and p.polcmd in ('*', c)
+     group by p.polrelid, r, c
+    having pg_catalog.count(*) > 1
+  $$,
+  'at most one policy is for a role and a command');
+select is_empty(
+  $$
+    select p.polrelid::regclass, p.polname
+      from pg_catalog.pg_policy as p
+           join pg_catalog.pg_class as c on c.oid = p.polrelid
+     where not c.relrowsecurity
+  $$,
+  'no policy is on a table where it does not count');
+select set_eq(
+  $$
+    select c.oid::regclass::text
+      from pg_catalog.pg_class as c
+     where c.relnamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+       and c.relrowsecurity
+       and not c.relispartition
+       and not exists (select from pg_catalog.pg_policy as p where p.polrelid = c.oid)
+  $$,
+  array[]::text[],
+  'only a partition is closed to all: its parent is the way in');
+-- A condition that may change from row to row is no condition of an index, and a sub-select, the
+-- other way to have it computed once, is refused by Citus.
+select set_eq(
+  $$
+    select distinct p.oid::regprocedure::text, p.provolatile::text, p.proparallel::text
+      from pg_catalog.pg_depend as d
+           join pg_catalog.pg_proc as p on p.oid = d.refobjid
+     where d.classid = 'pg_catalog.pg_policy'::regclass
+       and d.refclassid = 'pg_catalog.pg_proc'::regclass
+  $$,
+  $$ values ('integrations.current_tenant()', 's', 's') $$,
+  'policies call current_tenant alone, which is STABLE');
+
 -- A partition inherits its parent's row triggers, but no guard against TRUNCATE.
 select is(
   (select pg_catalog.count(*)

@@ -31,6 +31,17 @@ from (
          ('integrations_private.tenant_keys', 'check_value')
 ) as v (relation, name);
 
+-- Extended statistics keep values of several columns together, whatever the target of each is.
+select is_empty(
+  $$
+    select s.stxrelid::regclass, s.stxname
+      from pg_catalog.pg_statistic_ext as s
+           join pg_catalog.pg_class as c on c.oid = s.stxrelid
+     where c.relnamespace
+           in ('integrations'::regnamespace, 'integrations_private'::regnamespace)
+  $$,
+  'there are no extended statistics');
+
 do $$
 begin
   perform tests.an_instance(tests.tenant_a(), 'crm ' || n, 'active')

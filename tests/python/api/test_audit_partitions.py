@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
 from integrations_db.testing import databases
+from integrations_db.testing.servers import Server
 
 from .client import Client
 from .deployment import run_script
@@ -29,19 +29,34 @@ PATIENT = "set lock_timeout = '60s'"  # on a busy machine the usual 2 seconds ma
 Actions = list[tuple[str, str]]
 
 
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    """A database of its own: other tests expect the partitions of a new one."""
+@pytest.fixture(scope="module")
+def roles_logins(
+    server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """A login of each role; logins are of the whole server."""
+    assert template, "with it come the roles"
+    folder = tmp_path_factory.mktemp("logins")
     with ExitStack() as stack:
         logins = {}
         for role in ROLES:
-            logins[role] = databases.create_login(role, database, tmp_path)
+            logins[role] = databases.create_login(role, server.dsn, folder)
             user = psycopg.conninfo.conninfo_to_dict(logins[role])["user"]
-            stack.callback(databases.drop_login, str(user), database)
+            stack.callback(databases.drop_login, str(user), server.dsn)
+        yield logins
+
+
+@pytest.fixture
+def world(database: str, roles_logins: dict[str, str]) -> Iterator[World]:
+    """A database of its own: other tests expect the partitions of a new one."""
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    logins = {
+        role: psycopg.conninfo.make_conninfo(login, dbname=name)
+        for role, login in roles_logins.items()
+    }
+    with ExitStack() as clients:
         with connect(logins["integrations_admin"]) as conn:
             definition = Client(conn).register_definition("Salesforce", "oauth2", "59.0.0")
             Client(conn).set_definition_status(definition, "published")
-        clients = stack.enter_context(ExitStack())
         world = World(database, logins, definition, "kek", bytes(range(32)), clients)
         world.admin.run(PATIENT)
         yield world

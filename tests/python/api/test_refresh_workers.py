@@ -119,7 +119,7 @@ class Died(BaseException):
     """The end of a worker's process, which nothing in it catches."""
 
 
-MANY = size(200, 1000)
+MANY = size(100, 1000)
 
 
 def many_due(world: World) -> list[UUID]:
@@ -158,6 +158,7 @@ def run_workers(
                 ) as conn:
                     while not finished.is_set():
                         worker.refresh_due(conn, world.kek_id, world.kek, f"w{number}", ask)
+                        finished.wait(0.05)  # who finds nothing need not ask at once again
             except (Died, psycopg.OperationalError):
                 deaths[number] += 1
 

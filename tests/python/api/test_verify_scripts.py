@@ -5,7 +5,9 @@ and after any one property of what it made was changed behind the project's back
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -17,13 +19,27 @@ from .deployment import CHANGES, ROOT, Connection, run_script
 from .world import connect
 
 
+def fails_before_and_passes_after(run: Callable[[str, str], None], change: str) -> None:
+    """Demands that a verify script tells whether its change is there; leaves it deployed.
+
+    Args:
+        run: runs a script, given its kind and its change.
+        change: the change.
+    """
+    with suppress(psycopg.Error):
+        run("verify", change)
+        pytest.fail(f"verify/{change}.sql passes before its deploy script ran")
+    run("deploy", change)
+    try:
+        run("verify", change)
+    except psycopg.Error as error:
+        pytest.fail(f"verify/{change}.sql fails after its deploy script ran: {error}")
+
+
 def test_each_fails_before_its_deploy_and_passes_after(cluster: Server) -> None:
     with connect(cluster.dsn) as conn:
         for change in CHANGES:
-            with pytest.raises(psycopg.Error):
-                run_script(conn, "verify", change)
-            run_script(conn, "deploy", change)
-            run_script(conn, "verify", change)
+            fails_before_and_passes_after(partial(run_script, conn), change)
 
 
 @pytest.fixture
@@ -33,9 +49,15 @@ def conn(shared_database: str) -> Iterator[Connection]:
         yield conn
 
 
-def fails(conn: Connection, change: str) -> bool:
-    """Tells whether a verify script fails, without leaving the transaction that we are in."""
-    text = (ROOT / "verify" / f"{change}.sql").read_text()
+def fails(conn: Connection, change: str, text: str | None = None) -> bool:
+    """Tells whether a verify script fails, without leaving the transaction that we are in.
+
+    Args:
+        conn: the connection.
+        change: whose script.
+        text: another text for it.
+    """
+    text = text or (ROOT / "verify" / f"{change}.sql").read_text()
     body, frames = re.subn(r"^(begin|rollback);$", "", text, flags=re.MULTILINE)
     assert frames == 2
     try:
@@ -61,19 +83,32 @@ Each query gives changes, and statements that break one property of what the cha
 """
 
 
-@pytest.mark.parametrize("kind", MUTATIONS)
-def test_a_broken_property_is_noticed(conn: Connection, kind: str) -> None:
+def mutations(conn: Connection, kind: str) -> list[tuple[str, str]]:
+    """Returns the mutations of a kind: a change, and statements that break one property of it."""
     query = Path(__file__).with_name("mutations") / f"{kind}.sql"
-    mutations = conn.execute(query.read_bytes()).fetchall()
-    assert len(mutations) >= MUTATIONS[kind]
-    assert {change for change, _ in mutations} <= set(CHANGES)
-    unnoticed = []
+    return conn.execute(query.read_bytes()).fetchall()
+
+
+def unnoticed(
+    conn: Connection, mutations: Iterable[tuple[str, str]], text: str | None = None
+) -> list[str]:
+    """Returns the mutations that their change's verify script, or another text, passes over."""
+    found = []
     for change, statement in mutations:
         with conn.transaction(force_rollback=True):
             conn.execute(statement.encode())
-            if not fails(conn, change):
-                unnoticed.append(f"{change}: {statement}")
-    assert not unnoticed, "\n".join(["not noticed:", *unnoticed])
+            if not fails(conn, change, text):
+                found.append(f"{change}: {statement}")
+    return found
+
+
+@pytest.mark.parametrize("kind", MUTATIONS)
+def test_a_broken_property_is_noticed(conn: Connection, kind: str) -> None:
+    tried = mutations(conn, kind)
+    assert len(tried) >= MUTATIONS[kind]
+    assert {change for change, _ in tried} <= set(CHANGES)
+    found = unnoticed(conn, tried)
+    assert not found, "\n".join(["not noticed:", *found])
 
 
 ONE_EACH = {

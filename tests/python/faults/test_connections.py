@@ -55,7 +55,7 @@ Command = Callable[..., tuple[int, str]]
 def inside(
     small: Story, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Command:
-    """Runs the command in this process, which is faster; gives exit code and standard error."""
+    """Runs the command in this process, which is faster; gives exit code and all that it said."""
     for name in [name for name in os.environ if name.startswith(("PG", "SQITCH_"))]:
         monkeypatch.delenv(name)
     for name, value in environment().items():
@@ -67,7 +67,7 @@ def inside(
         try:
             main(["--chdir", str(small.folder), *arguments])
         except SystemExit as end:
-            return int(end.code or 0), capsys.readouterr().err
+            return int(end.code or 0), "".join(capsys.readouterr())
         finally:
             signal.signal(signal.SIGTERM, before)
 
@@ -89,6 +89,10 @@ def truthful(said: str, deployed: set[str]) -> bool:
             (name in deployed) == there
             for claim, there in claims.items()
             for name in re.findall(claim, said)
+        )
+        and all(
+            (name in deployed) == (sign == "-")
+            for sign, name in re.findall(r"(?m)^ *([+-]) (\w+).* FAILED$", said)
         )
         and (re.search(r": [ab] is ", said) is not None or "no change is half done" in said)
     )

@@ -21,6 +21,11 @@ union all select change, format('alter function %s security %s', f,
                                 case when prosecdef then 'invoker' else 'definer' end) from f
 union all select f.change, format('revoke execute on function %s from %s', f, a.grantee::regrole)
   from f join pg_proc as p on p.oid = f.f, aclexplode(p.proacl) as a where a.grantee <> p.proowner
+union all select f.change, format('grant execute on function %s to %s with grant option', f,
+                                  a.grantee::regrole)
+  from f join pg_proc as p on p.oid = f.f, aclexplode(p.proacl) as a where a.grantee <> p.proowner
 union all select change, format('alter function %s %s', f,
                                 case provolatile when 'v' then 'stable' else 'volatile' end)
-  from f where change not like 'triggers/%';
+  from f where change not like 'triggers/%'
+union all select change, format('alter function %s %s', f, how)
+  from f, unnest(array['strict', 'leakproof']) as how where change not like 'triggers/%';

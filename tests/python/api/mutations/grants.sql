@@ -18,6 +18,10 @@ with a as (
 select change, format('revoke %s %s on %s from %s', p, '(' || quote_ident(col) || ')', t, r)
   from g
 union all
+select change, format('grant %s %s on %s to %s with grant option', p, '(' || quote_ident(col) || ')',
+                      t, r)
+  from g
+union all
 select distinct change, format('grant %s on %s to %s', more, t, r) from g,
   unnest(array['insert', 'update', 'delete', 'truncate', 'references', 'trigger']) as more
  where not has_table_privilege(r, t, more)

@@ -12,7 +12,8 @@ select 'schemas/' || nspname, format(statement, nspname)
   from pg_namespace, unnest(array[
     'grant usage on schema %s to public', 'grant create on schema %s to integrations_admin',
     'alter schema %s owner to pg_monitor', 'comment on schema %s is null',
-    'revoke usage on schema %s from integrations_keymaster']) as statement
+    'revoke usage on schema %s from integrations_keymaster',
+    'grant usage on schema %s to integrations_keymaster with grant option']) as statement
  where nspname like 'integrations%'
 union all
 select 'views/' || relname, format(statement, oid::regclass)
@@ -22,6 +23,11 @@ select 'views/' || relname, format(statement, oid::regclass)
     'grant select on %s to public', 'grant delete on %s to svc_integration',
     'alter view %s rename column tenant_id to tenant']) as statement
  where relkind = 'v' and relnamespace = 'integrations'::regnamespace
+union all
+select 'views/' || relname,
+       format('grant select on %s to %s with grant option', c.oid::regclass, a.grantee::regrole)
+  from pg_class as c, aclexplode(relacl) as a
+ where relkind = 'v' and relnamespace = 'integrations'::regnamespace and grantee <> relowner
 union all
 select 'roles/' || rolname, format(statement, rolname)
   from pg_roles, unnest(array[

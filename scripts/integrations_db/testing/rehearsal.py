@@ -1,0 +1,203 @@
+"""Plays a plan up, down and up again on a throw-away server, and looks at all that should hold."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from .. import catalogue, marker
+from ..catalogue import Catalogue
+from ..check import annotation, check_project
+from ..config import Committer, Target
+from ..database import connect
+from ..deploy import deploy
+from ..drift import Drift, drift
+from ..errors import Changed, Failure
+from ..output import counted, drift_annotation, drift_text
+from ..project import Project
+from ..registry import Connection
+from ..revert import revert
+from ..transaction import Listener
+from ..verify import verify
+from . import databases, servers
+
+__all__ = ["rehearse"]
+
+_WHO = Committer("rehearsal", "rehearsal@localhost")  # recorded where nobody will look
+
+
+def rehearse(
+    project: Project,
+    server: str,
+    listener: Listener,
+    say: Callable[[str], None],
+    *,
+    folders: Sequence[Path],
+    patterns: Sequence[str] = (),
+    junitxml: Path | None = None,
+    variables: Mapping[str, str],
+) -> None:
+    """Checks, deploys, verifies, tests, reverts, deploys again and compares, in a new database.
+
+    Args:
+        project: whose plan.
+        server: a kind of server, the URI of one, or nothing; see ``servers.running``.
+        listener: hears the progress.
+        say: told what is done, in lines.
+        folders: where the pgTAP files are.
+        patterns: globs for their names; none: as pytest's ini file says.
+        junitxml: where their results go.
+        variables: of psql, for scripts and pgTAP files.
+
+    Raises:
+        Failure: something does not hold, or there is no such server; it is said what.
+    """
+    with _step(say, "Check"):
+        _checked(project, say)
+    try:
+        running = servers.running(server, servers.packaged_dockerfile(), say)
+        with running as found, databases.clone(found.dsn, "template0") as conninfo:
+            say(f"Server: {found}")
+            _played(project, conninfo, listener, say, folders, patterns, junitxml, variables)
+    except servers.Unobtainable as error:
+        raise Failure(f"no server to rehearse on: {error}") from None
+    say("The plan goes up, down and up again, and leaves nothing behind.")
+
+
+def _played(
+    project: Project,
+    conninfo: str,
+    listener: Listener,
+    say: Callable[[str], None],
+    folders: Sequence[Path],
+    patterns: Sequence[str],
+    junitxml: Path | None,
+    variables: Mapping[str, str],
+) -> None:
+    target = Target(conninfo)
+    with closing(connect(target, listener.say)) as conn:
+        before = _catalogue(conn, project)
+        with _step(say, "Deploy"):
+            deploy(conn, project, target, _WHO, listener, variables=variables)
+        with _step(say, "Verify"):
+            _verified(conn, project, target, listener, say, variables)
+    with _step(say, "pgTAP"):
+        if folders:
+            _tested(project, conninfo, folders, patterns, junitxml, variables)
+        else:
+            say("There is no folder tests/pgtap, and --pgtap names none: nothing was tested.")
+    with closing(connect(target, listener.say)) as conn:
+        with _step(say, "Revert"):
+            revert(
+                conn,
+                project,
+                target,
+                _WHO,
+                listener,
+                lambda changes: True,
+                to=None,
+                variables=variables,
+            )
+            left = catalogue.compare(before, _catalogue(conn, project))
+            _alike(Drift(0, 0, (), "", left.differences, 0, ()), say, "revert scripts leave")
+        with _step(say, "Deploy again"):
+            deploy(conn, project, target, _WHO, listener, variables=variables)
+        with _step(say, "Drift"):
+            found = drift(conn, project, target, listener, variables=variables)
+            _alike(found, say, "deploying again gives")
+            say(f"Compared {counted(found.deployed)}, built on {found.built_on}: no drift.")
+
+
+@contextmanager
+def _step(say: Callable[[str], None], title: str) -> Iterator[None]:
+    """Shows what belongs together; GitHub folds it, but not what failed."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        say(f"\n{title}")
+        yield
+        return
+    say(f"::group::{title}")
+    try:
+        yield
+    finally:
+        say("::endgroup::")
+
+
+def _checked(project: Project, say: Callable[[str], None]) -> None:
+    on_github = os.environ.get("GITHUB_ACTIONS") == "true"
+    findings = [it for it in check_project(project) if it.level != "note"]
+    for finding in findings:
+        say(annotation(finding) if on_github else str(finding))
+    errors = sum(finding.level == "error" for finding in findings)
+    if errors:
+        raise Failure(f"the project has {counted(errors, 'error')}; nothing was deployed.")
+
+
+def _catalogue(conn: Connection, project: Project) -> Catalogue:
+    return catalogue.read(conn, (project.registry, marker.SCHEMA), conn.info.server_version)
+
+
+def _verified(
+    conn: Connection,
+    project: Project,
+    target: Target,
+    listener: Listener,
+    say: Callable[[str], None],
+    variables: Mapping[str, str],
+) -> None:
+    done = verify(conn, project, target, listener, variables=variables)
+    if done.findings:
+        raise Failure("\n".join(finding.message for finding in done.findings))
+    for name in done.unchecked:
+        say(f"{name} has no verify script")
+
+
+def _tested(
+    project: Project,
+    conninfo: str,
+    folders: Sequence[Path],
+    patterns: Sequence[str],
+    junitxml: Path | None,
+    variables: Mapping[str, str],
+) -> None:
+    options = [f"--pgtap-path={folder.resolve()}" for folder in folders]
+    options += [f"--pgtap-files={pattern}" for pattern in patterns]
+    options += [f"--junitxml={junitxml.resolve()}"] if junitxml else []
+    ended = subprocess.run(  # noqa: S603  # pytest, on files of the project
+        [
+            *(sys.executable, "-m", "pytest", "-p", "integrations_db.testing.entry"),
+            *("-p", "no:cacheprovider", f"--pgtap-database={conninfo}", *options),
+            *(f"--pgtap-set={name}={value}" for name, value in variables.items()),
+            *(str(folder.resolve()) for folder in folders),
+        ],
+        cwd=project.root,
+        check=False,
+    ).returncode
+    if ended == pytest.ExitCode.NO_TESTS_COLLECTED:
+        raise Failure(
+            f"no pgTAP file ran in {', '.join(map(str, folders))}; the names of such files match"
+            f" {', '.join(patterns) or '*_test.sql, or what pgtap_files in pytest.ini says'}"
+            " (--pgtap-files)"
+        )
+    if ended:
+        raise Failure("the pgTAP files failed, as shown above.")
+
+
+def _alike(found: Drift, say: Callable[[str], None], what: str) -> None:
+    """Demands that nothing differs.
+
+    Raises:
+        Changed: naming how much does, after what.
+    """
+    for line in drift_text(found):
+        say(line)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for it in found.differences:
+            say(drift_annotation(it))
+    if found.differences:
+        raise Changed(f"{what} {counted(len(found.differences), 'difference')}, named above.")

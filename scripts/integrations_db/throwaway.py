@@ -1,0 +1,66 @@
+"""Servers that end with the process that started them, in whatever way it ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["removed_at_the_end", "until_the_end"]
+
+# Waits for the pipe's end; then its process is over, however that came about. What still makes or
+# starts a server is let finish: that would leave shared memory behind without its folder.
+_STOP = """
+import shutil, subprocess, sys, time
+from pathlib import Path
+from integrations_db.server import stop_cluster, unprivileged
+base, programs = map(Path, sys.argv[1:])
+sys.stdin.read()
+busy = {(str(programs / name), "--pgdata " + str(base)) for name in ("initdb", "pg_ctl")}
+busy.add((" ".join(["cp", "-Rp"]), str(base)))  # not in one piece: this text is in the list, too
+deadline = time.monotonic() + 60
+while time.monotonic() < deadline:
+    listed = subprocess.run(["ps", "-eww", "-o", "args="], capture_output=True, text=True).stdout
+    if not any(a in line and b in line for line in listed.splitlines() for a, b in busy):
+        break
+    time.sleep(0.05)
+try:
+    stop_cluster(base / "data", programs, owner=unprivileged(), mode="immediate")
+finally:
+    shutil.rmtree(base)
+"""
+
+
+@contextmanager
+def removed_at_the_end(base: Path, programs: Path) -> Iterator[None]:
+    """Sees to it that a server and its folder go when the block ends, or this process.
+
+    That is done by a process of its own, so that it is done after ``kill -9``, too.
+
+    Args:
+        base: the folder; the data folder in it is called ``data``.
+        programs: where ``pg_ctl`` is.
+    """
+    with until_the_end([sys.executable, "-P", "-c", _STOP, str(base), str(programs)]):
+        yield
+
+
+@contextmanager
+def until_the_end(command: Sequence[str]) -> Iterator[None]:
+    """Runs a command that cleans up; its standard input ends when the block, or Python, does."""
+    # A session of its own, so that Ctrl-C does not reach it before it has work.
+    helper = subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        if helper.stdin:
+            helper.stdin.close()
+        helper.wait(timeout=60)

@@ -1,0 +1,220 @@
+"""What follows a deploy script goes in one message; what fails in it is named as if it had not."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from engine import Heard, deploy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_project import Sql, recorded, rows, table, tables, write_project
+from test_deployer import wait_for
+
+from integrations_db import transaction
+from integrations_db.errors import Failure
+from size import size
+
+pytestmark = pytest.mark.database
+
+# What a sequence has given is not taken back: it tells how often a script ran.
+COUNT = "select nextval('ran');"
+
+
+def counted(*lines: str, deploy: str = "select 1;") -> Sql:
+    """A change whose scripts count how often they run; ``lines`` are those of its verify script."""
+    return Sql(
+        f"begin;\nselect nextval('deployed');\n{deploy}\ncommit;\n",
+        verify="\n".join(["begin;", COUNT, *lines, "rollback;\n"]),
+    )
+
+
+def counts(dsn: str) -> tuple[int, int]:
+    """How often deploy and verify scripts ran."""
+    one = "case when is_called then last_value else 0 end"
+    query = f"select (select {one} from deployed), (select {one} from ran)"  # noqa: S608
+    found = rows(dsn, query)
+    return found[0][0], found[0][1]
+
+
+@pytest.fixture
+def counting(empty_database: str) -> str:
+    """A database with the sequences of ``counted``."""
+    with psycopg.connect(empty_database, autocommit=True) as conn:
+        for name in ("deployed", "ran"):
+            conn.execute(f"create sequence {name}".encode())
+    return empty_database
+
+
+@pytest.mark.parametrize("mode", ["change", "all"])
+def test_scripts_that_pass_run_once(counting: str, tmp_path: Path, mode: str) -> None:
+    verify = ["select committed_at as recorded_at from sqitch.changes; -- a comment", "select 2"]
+    write_project(tmp_path, {"a": counted(*verify), "b": counted("-- nothing")})
+    deploy(tmp_path, counting, mode=mode)
+    assert recorded(counting) == ["a", "b"]
+    assert counts(counting) == (2, 2)
+
+
+@pytest.mark.parametrize("mode", ["change", "all"])
+@pytest.mark.parametrize(
+    ("line", "place", "how_often"),
+    [
+        ("select 1 / 0 from pg_database limit 1;", "verify/b.sql:5: ERROR 22012", (2, 3)),
+        ("select nothing from pg_class;", "verify/b.sql:5:8: ERROR 42703", (2, 3)),
+        # The server reads a message as a whole: this one it could not even begin.
+        ("selct 1;", "verify/b.sql:5:1: ERROR 42601", (3, 2)),
+    ],
+    ids=["fails", "names nothing", "cannot be read"],
+)
+def test_what_failed_is_named(
+    counting: str, tmp_path: Path, mode: str, line: str, place: str, how_often: tuple[int, int]
+) -> None:
+    b = counted("select 2; -- passes", line, "select 3;", deploy="create table made ();")
+    write_project(tmp_path, {"a": counted(), "b": b})
+    with pytest.raises(Failure) as failed:
+        deploy(tmp_path, counting, mode=mode)
+    assert place in str(failed.value)
+    assert recorded(counting) == (["a"] if mode == "change" else [])
+    assert "made" not in tables(counting)
+    # In one transaction the first change is deployed again, too.
+    again = mode == "all" and how_often[0] > 2
+    assert counts(counting) == (how_often[0] + again, how_often[1] + again)
+
+
+def test_constraints_wait_for_a_verify_script_that_needs_it(counting: str, tmp_path: Path) -> None:
+    made = "create table made (id int primary key deferrable initially deferred);"
+    verify = ["insert into made values (1), (1);", "delete from made;"]
+    write_project(tmp_path, {"a": counted(*verify, deploy=made)})
+    deploy(tmp_path, counting)
+    assert recorded(counting) == ["a"]
+    assert rows(counting, "select count(*) from made") == [(0,)]
+
+
+def test_a_constraint_that_the_script_broke_is_its_own_error(counting: str, tmp_path: Path) -> None:
+    broken = (
+        "create table made (id int primary key deferrable initially deferred);\n"
+        "insert into made values (1), (1);"
+    )
+    write_project(tmp_path, {"a": counted(deploy=broken)})
+    with pytest.raises(Failure, match=r"deploy/a\.sql: ERROR 23505"):
+        deploy(tmp_path, counting)
+    assert (recorded(counting), tables(counting)) == ([], set())
+    assert counts(counting)[0] == 1
+
+
+def test_what_is_cancelled_does_not_run_again(counting: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": counted("select pg_sleep(600);"), "b": counted()})
+    asleep = (
+        " from pg_stat_activity where datname = current_database()"
+        " and wait_event = 'PgSleep' and pid <> pg_backend_pid()"
+    )
+
+    def cancel() -> None:
+        wait_for(lambda: counts(counting)[1] == 1 and bool(rows(counting, f"select{asleep}")))
+        rows(counting, f"select pg_cancel_backend(pid){asleep}")
+
+    cancelling = threading.Thread(target=cancel)
+    cancelling.start()
+    with pytest.raises(Failure, match=r"verify/a\.sql: ERROR 57014"):
+        deploy(tmp_path, counting)
+    cancelling.join()
+    assert recorded(counting) == []
+    assert counts(counting) == (1, 1)
+
+
+def test_strings_are_not_read_as_the_script_before_had_it(counting: str, tmp_path: Path) -> None:
+    with psycopg.connect(counting, autocommit=True) as conn:
+        conn.execute(
+            "create function other_strings() returns void language sql as"
+            " $$select set_config('standard_conforming_' || 'strings', 'off', false)$$"
+        )
+    verify = r"select 1 / (length('a\\b') - 3);"
+    a = counted(verify, deploy="select other_strings();")
+    write_project(tmp_path, {"a": replace(a, note=r"it's a \ 'note'"), "b": table("b")})
+    deploy(tmp_path, counting)
+    assert rows(counting, "select note from sqitch.changes order by committed_at") == [
+        (r"it's a \ 'note'",),
+        ("",),
+    ]
+    assert counts(counting) == (1, 1)
+
+
+LINES = st.sampled_from(
+    [
+        "select 1;",
+        "select 1 -- ;\n;",
+        "/* ; */ select 'it''s';",
+        "select 1 / 0;",
+        "do $$begin\nperform 1;\nraise exception 'ouch';\nend$$;",
+        "select nothing;",
+        "selct;",
+        "set local work_mem = '1MB';",
+        "set search_path = nowhere;",
+        "create temp table t ();",
+        "savepoint mine;",
+        "rollback to mine;",
+        "set role pg_monitor;",
+        "set client_encoding = 'LATIN1';",
+        "select 'ä';",
+        "prepare p as select 1;",
+        "execute p;",
+        "select 1 as one where false;",
+        "insert into made values (1);",
+        "select 1",
+    ]
+)
+
+
+def _told(dsn: str, folder: Path) -> tuple[str, list[str], Sequence[tuple[str, str]]]:
+    """What comes of a deployment, which is then forgotten."""
+    heard = Heard()
+    try:
+        deploy(folder, dsn, heard)
+        said = "deployed"
+    except Failure as failure:
+        said = str(failure)
+    found = recorded(dsn), rows(dsn, "select to_regclass('made')::text")[0][0]
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("drop schema sqitch cascade; drop table if exists made")
+    return said, [*found[0], str(found[1])], heard.steps
+
+
+@settings(
+    max_examples=size(25, 150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(lines=st.lists(LINES, max_size=5))
+def test_both_ways_say_the_same(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch, lines: list[str]
+) -> None:
+    verify = "\n".join(["begin;", *lines, ";\nrollback;\n"])
+    made = "begin;\ncreate table made (id int unique deferrable initially deferred);\ncommit;\n"
+    with tempfile.TemporaryDirectory() as name, monkeypatch.context() as patch:
+        folder = write_project(Path(name), {"a": Sql(made, verify=verify)})
+        once = _told(empty_database, folder)
+        patch.setattr("integrations_db.deploy.readable_at_once", lambda *_: False)
+        assert once == _told(empty_database, folder)
+
+
+def test_it_is_the_usual_way(
+    counting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the tests above would compare a thing with itself."""
+    sent: list[bool] = []
+    usual = transaction.end_at_once
+
+    def watched(*arguments: object) -> bool:
+        sent.append(usual(*arguments))  # type: ignore[arg-type]
+        return sent[-1]
+
+    monkeypatch.setattr("integrations_db.deploy.end_at_once", watched)
+    write_project(tmp_path, {"a": counted(), "b": counted("select 1 / 0;")})
+    with pytest.raises(Failure):
+        deploy(tmp_path, counting)
+    assert sent == [True, False]

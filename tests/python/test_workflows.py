@@ -1,0 +1,370 @@
+"""GitHub's files: the action does what it says, and every step of it can fail.
+
+The steps run as they stand in the YAML, on small projects and real servers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from small_project import Sql, environment, run, table, write_project
+
+from integrations_db.check import workflow_commands
+from integrations_db.testing.servers import Server
+
+ROOT = Path(__file__).parents[2]
+ACTION = ROOT / "action.yml"
+FILES = sorted([ACTION, *(ROOT / ".github" / "workflows").glob("*.yml")])
+TESTED = (
+    "begin;\nselect plan(1);\nselect has_table('{}'::name);\nselect * from finish();\nrollback;\n"
+)
+
+
+def _script(title: str) -> str:
+    """Returns what a step of the action runs."""
+    step = ACTION.read_text().partition(f"- name: {title}\n")[2].partition("\n    - ")[0]
+    return textwrap.dedent(step.partition("run: |\n")[2])
+
+
+def _inputs() -> dict[str, str]:
+    """Returns the inputs of the action with their defaults."""
+    block = ACTION.read_text().partition("\ninputs:\n")[2].partition("\nruns:\n")[0]
+    return {
+        name: default.strip('"')
+        for name, default in re.findall(
+            r"^  ([\w-]+):\n.*?^    default: ([^\n]*)$", block, re.M | re.S
+        )
+    }
+
+
+def _rehearse(
+    folder: Path, server: str, **inputs: str
+) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """Runs the last step of the action; also gives its annotations."""
+    runner = folder / "runner"
+    program = runner / "integrations-db" / "bin" / "integrations-db"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m integrations_db "$@"\n')
+    program.chmod(0o755)
+    values = _inputs() | {"server": server} | {k.replace("_", "-"): v for k, v in inputs.items()}
+    given = {name.upper().replace("-", "_"): value for name, value in values.items()}
+    given |= {"RUNNER_TEMP": str(runner), "GITHUB_WORKSPACE": str(folder), "GITHUB_ACTIONS": "true"}
+    # As GitHub runs `shell: bash`.
+    done = subprocess.run(  # noqa: S603
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", _script(LAST)],  # noqa: S607
+        cwd=folder,
+        env=environment(**given),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    text = done.stdout + done.stderr
+    return done, [line for line in text.splitlines() if line.startswith("::error")]
+
+
+STEPS = ["Check", "Deploy", "Verify", "pgTAP", "Revert", "Deploy again", "Drift"]
+LAST = "Deploy, verify, test, revert, deploy again, compare"
+GOOD = {
+    "a": table("a", tags=("v1",)),
+    "b": table("b", requires=("a",)),
+}
+
+
+def _write(folder: Path, changes: Mapping[str, Sql], tested: str = "b") -> Path:
+    """Writes a project with a pgTAP file."""
+    write_project(folder, changes)
+    tests = folder / "tests" / "pgtap"
+    tests.mkdir(parents=True)
+    (tests / "it_test.sql").write_text(TESTED.format(tested))
+    return folder
+
+
+def test_a_good_project_passes(tmp_path: Path, cluster: Server) -> None:
+    _write(tmp_path / "db", GOOD)
+    done, annotations = _rehearse(tmp_path, cluster.dsn, project="db")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert annotations == []
+    groups = re.findall(r"^::group::(.*)$", done.stdout, re.M)
+    assert groups == STEPS
+    assert done.stdout.count("::endgroup::") == len(groups)
+    cases = ET.parse(tmp_path / "junit.xml").getroot().findall(".//testcase")  # noqa: S314
+    assert [case.get("name") for case in cases] == ["1 Table b should exist"]
+    with psycopg.connect(cluster.dsn) as connection:
+        left = connection.execute("select datname from pg_database where datname ~ 'clone'")
+        assert left.fetchall() == []
+
+
+def test_inputs_reach_the_command(tmp_path: Path, cluster: Server) -> None:
+    made = Sql(
+        'begin;\ncreate table :"name" (id integer);\ncommit;\n',
+        'begin;\ndrop table :"name";\ncommit;\n',
+        'begin;\nselect id from :"name" where false;\nrollback;\n',
+    )
+    write_project(tmp_path, {"made": made})
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "it.pg").write_text(
+            "begin; select plan(1); select has_table(:'name'::name); rollback;"
+        )
+    done, _ = _rehearse(
+        tmp_path,
+        cluster.dsn,
+        pgtap="one\n\ntwo\n",
+        pgtap_files="*.sql\n*.pg",
+        variables="other=1\nname=a table",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    cases = ET.parse(tmp_path / "junit.xml").getroot().findall(".//testcase")  # noqa: S314
+    assert len(cases) == 2
+
+
+def _broken(name: str, **more: str | None) -> dict[str, Sql]:
+    """Returns the good project with another script for a change."""
+    return GOOD | {name: replace(GOOD[name], **more)}  # type: ignore[arg-type]
+
+
+FRAME = "begin;\n\n{};\ncommit;\n"
+LEAVES = {
+    "a table": "create table b (id integer primary key); create table left_over ()",
+    "a privilege": "create table b (id integer primary key); grant create on schema public to"
+    " pg_monitor",
+    "a comment": "create table b (id integer primary key); comment on schema public is 'mine'",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "tested", "code", "annotation"),
+    [
+        pytest.param(
+            _broken("b", deploy=FRAME.format("create tabel b ()")),
+            "b",
+            1,
+            "::error file=deploy/b.sql,line=4::ERROR 42601: syntax error",
+            id="deploy",
+        ),
+        pytest.param(
+            _broken("b", verify="begin;\n\nselect nope from b;\nrollback;\n"),
+            "b",
+            1,
+            "::error file=verify/b.sql,line=4::ERROR 42703:",
+            id="verify",
+        ),
+        pytest.param(
+            # Each change holds when it is deployed; later ones break it.
+            GOOD | {"c": Sql(FRAME.format("alter table a rename id to di"))},
+            "b",
+            1,
+            "::error file=verify/a.sql,line=3::ERROR 42703:",
+            id="verify-later",
+        ),
+        pytest.param(
+            GOOD,
+            "c",
+            1,
+            "::error file=tests/pgtap/it_test.sql,line=3::not ok 1 - Table c should exist",
+            id="pgtap",
+        ),
+        pytest.param(
+            _broken("b", revert=FRAME.format("drop table c")),
+            "b",
+            1,
+            "::error file=revert/b.sql,line=4::ERROR 42P01:",
+            id="revert",
+        ),
+        *(
+            pytest.param(
+                _broken("b", deploy=FRAME.format(made)),
+                "b",
+                4,
+                "::error ::revert scripts leave 1 difference",
+                id=f"revert-leaves-{what.replace(' ', '-')}",
+            )
+            for what, made in LEAVES.items()
+        ),
+        pytest.param(
+            # Roles belong to no database: only the second deployment finds what is left.
+            _broken(
+                "b",
+                deploy=FRAME.format("create table b (id integer primary key); create role left_r"),
+            ),
+            "b",
+            1,
+            '::error file=deploy/b.sql,line=4::ERROR 42710: role "left_r" already exists',
+            id="deploy-again",
+        ),
+        pytest.param(
+            _broken(
+                "b",
+                deploy=FRAME.format(
+                    "create table b (id integer primary key); do $$ begin execute format('comment"
+                    " on table b is %L', clock_timestamp()); end $$"
+                ),
+            ),
+            "b",
+            4,
+            "::error title=Drift::table public.b: comment",
+            id="drift",
+        ),
+        pytest.param(
+            _broken("b", revert=None),
+            "b",
+            1,
+            "::error file=",
+            id="check",
+        ),
+    ],
+)
+def test_each_step_can_fail(
+    tmp_path: Path,
+    cluster: Server,
+    changes: dict[str, Sql],
+    tested: str,
+    code: int,
+    annotation: str,
+) -> None:
+    _write(tmp_path, changes, tested)
+    done, annotations = _rehearse(tmp_path, cluster.dsn)
+    text = done.stdout + done.stderr
+    assert done.returncode == code, text
+    assert any(line.startswith(annotation) for line in annotations), text
+    assert "Traceback" not in text
+    with psycopg.connect(cluster.dsn) as connection:
+        left = connection.execute("select datname from pg_database where datname ~ 'clone'")
+        assert left.fetchall() == []
+
+
+def test_pgtap_files_that_are_not_found_fail(tmp_path: Path, cluster: Server) -> None:
+    _write(tmp_path, GOOD)
+    done, annotations = _rehearse(tmp_path, cluster.dsn, pgtap_files="*.pg")
+    assert done.returncode == 1
+    assert any("no pgTAP file ran in" in line for line in annotations)
+
+
+def test_without_pgtap_files_the_rest_is_done(tmp_path: Path, cluster: Server) -> None:
+    write_project(tmp_path, GOOD)
+    done, _ = _rehearse(tmp_path, cluster.dsn)
+    assert done.returncode == 0, done.stderr
+    assert "nothing was tested" in done.stdout
+
+
+def test_the_kind_of_server_is_chosen(tmp_path: Path, server: Server) -> None:
+    _write(tmp_path, GOOD)
+    kind = "local" if server.name == "dsn" else server.name
+    base = {"postgres": os.environ["TEST_BASE_IMAGE"]} if "TEST_BASE_IMAGE" in os.environ else {}
+    done, _ = _rehearse(tmp_path, kind, **base)
+    assert done.returncode == 0, done.stderr
+    assert f"Server: {kind}, PostgreSQL {server.release}, pgTAP {server.pgtap}" in done.stdout
+    (tmp_path / "deploy" / "b.sql").write_text("nonsense;\n")
+    done, annotations = _rehearse(tmp_path, kind, **base)
+    assert done.returncode == 1
+    assert annotations[0].startswith("::error file=deploy/b.sql,line=1::ERROR 42601:")
+
+
+def test_failures_of_commands_are_annotations(tmp_path: Path, empty_database: str) -> None:
+    verify = "begin;\n\nselect nope_{} from a;\nrollback;\n"
+    changes = {name: table(name, verify=verify.format(name)) for name in ("a", "b")}
+    folder = write_project(tmp_path / "db", changes)
+    github = {"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(tmp_path)}
+
+    def annotated(*arguments: str) -> tuple[list[str], subprocess.CompletedProcess[str]]:
+        done = run(folder, arguments[0], empty_database, *arguments[1:], **github)
+        assert "::" not in done.stdout
+        return [line for line in done.stderr.splitlines() if line.startswith("::")], done
+
+    found, done = annotated("deploy", "--json")
+    at = "::error file=db/verify/{},line=4::ERROR 42703: "
+    assert len(found) == 1
+    assert found[0].startswith(at.format("a.sql"))
+    assert json.loads(done.stdout)["error"]["exit_code"] == done.returncode == 1
+    assert annotated("deploy", "--no-verify")[0] == []
+    found, _ = annotated("verify")
+    assert len(found) == 2
+    assert found[0].startswith(at.format("a.sql"))
+    assert found[1].startswith(at.format("b.sql"))
+    found, _ = annotated("revert")
+    assert len(found) == 1
+    assert found[0].startswith("::error ::say how far to revert")
+    assert "::error" not in run(folder, "verify", empty_database, GITHUB_ACTIONS="false").stderr
+
+
+@pytest.mark.static
+def test_a_server_that_is_not_to_be_had_is_said(tmp_path: Path) -> None:
+    write_project(tmp_path, GOOD)
+    for kind, why in (("oracle", "the server oracle is unknown"), ("dsn", "TEST_DSN is not set")):
+        (tmp_path / kind).mkdir()
+        write_project(tmp_path / kind, GOOD)
+        done, annotations = _rehearse(tmp_path / kind, kind)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert annotations[0].startswith(f"::error ::no server to rehearse on: {why}")
+
+
+@pytest.mark.static
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_actions_are_pinned(file: Path) -> None:
+    used = re.findall(r"uses: (.*)", file.read_text())
+    assert used
+    for action in used:
+        assert action.startswith("./ ") or re.fullmatch(
+            r"\S+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action
+        )
+
+
+@pytest.mark.static
+def test_the_action_uses_each_input_it_declares() -> None:
+    used = set(re.findall(r"inputs\.([\w-]+)", ACTION.read_text()))
+    assert used == set(_inputs())
+
+
+@pytest.mark.static
+def test_workflows_make_what_the_makefile_has() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    for file in FILES:
+        made = set(re.findall(r"run: make (\w+)", file.read_text()))
+        assert made <= targets
+
+
+@pytest.mark.static
+def test_the_document_names_inputs_and_steps() -> None:
+    page = (ROOT / "docs" / "ci.md").read_text()
+    (table_,) = re.findall(r"^\| Input .*?\n\n", page, re.M | re.S)
+    cells = re.findall(r"^\| (`.*?) \|", table_, re.M)
+    assert {name for cell in cells for name in re.findall(r"`([\w-]+)`", cell)} == set(_inputs())
+    (table_,) = re.findall(r"^\| Step .*?\n\n", page, re.M | re.S)
+    assert re.findall(r"^\| (\w[\w ]*?) \| ", table_, re.M)[1:] == STEPS
+    (example,) = re.findall(r"```yaml\njobs:\n.*?```", page, re.S)
+    assert set(re.findall(r"^          ([\w-]+):", example, re.M)) <= set(_inputs())
+
+
+@pytest.mark.static
+@pytest.mark.parametrize(
+    ("message", "commands"),
+    [
+        ("no such server", ["::error ::no such server"]),
+        ("a.sql:12: ERROR\nand more", ["::error file=a.sql,line=12::ERROR%0Aand more"]),
+        (
+            "a.sql:1:5: 5%\na.sql:2: b",
+            ["::error file=a.sql,line=1::5%25", "::error file=a.sql,line=2::b"],
+        ),
+        # Not every such line begins with a file.
+        ("gone.sql:12: ERROR", ["::error ::gone.sql:12: ERROR"]),
+        ("it failed\n  HINT: at 10:30: late", ["::error ::it failed%0A  HINT: at 10:30: late"]),
+    ],
+)
+def test_messages_as_workflow_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, message: str, commands: list[str]
+) -> None:
+    (tmp_path / "a.sql").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    assert list(workflow_commands(message)) == commands
