@@ -364,3 +364,59 @@ def test_the_order_holds_though_the_clock_was_set_back(
     deploy(tmp_path, counting, **how)
     later = "select committed_at > lag(committed_at) over (order by change) from sqitch.changes"
     assert rows(counting, later) == [(None,), (True,), (True,), (True,)]
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "do $$begin execute format('alter database %I set myown.text = %L', current_database(),"
+        " $q$a;b'c\\$q$); end$$; alter role current_user in database nowhere set jit = off;",
+        "select pg_advisory_lock(1), pg_advisory_lock_shared(2, 3);",
+        "set role pg_monitor; create temp table t (); declare c cursor with hold for select 1;",
+    ],
+    ids=["stored", "advisory", "session"],
+)
+@pytest.mark.parametrize("limit", [None, 1.0])
+def test_whatever_is_cleaned_before_the_place_is_right(
+    counting: str, tmp_path: Path, left: str, limit: float | None
+) -> None:
+    here = rows(counting, "select quote_ident(current_database())")[0][0]
+    left = left.replace("nowhere", here).replace(
+        "set role", f"grant create, temporary on database {here} to pg_monitor; set role"
+    )
+    verify = ["set lock_timeout = 0; select 'é -- ;';", "select 2, nothing;", "select 3;"]
+    write_project(tmp_path, {"a": counted(*verify, deploy=left)})
+    with pytest.raises(Failure, match=r"verify/a\.sql:5:11: ERROR 42703"):
+        deploy(tmp_path, counting, lock_timeout=limit)
+    assert (recorded(counting), counts(counting)) == ([], (1, 1))
+
+
+def test_what_cannot_be_cleaned_is_the_error_of_its_script(counting: str, tmp_path: Path) -> None:
+    """The last of what is sent before the verify script, or else without one."""
+    with psycopg.connect(counting, autocommit=True) as conn:
+        conn.execute("create table taken (id int primary key)")
+        conn.execute("create table child (id int references taken deferrable initially deferred)")
+    left = "insert into child values (1);"
+    write_project(tmp_path, {"a": replace(counted(deploy=left), verify=None)})
+    with pytest.raises(Failure, match=r"deploy/a\.sql: ERROR 23503"):
+        deploy(tmp_path, counting)
+    assert (recorded(counting), counts(counting)) == ([], (1, 0))
+
+
+@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize("mode", ["change", "all"])
+def test_what_refuses_the_record_is_no_error_of_a_script(
+    counting: str, tmp_path: Path, mode: str, verify: bool
+) -> None:
+    refuses = """
+        create function sqitch.refuses() returns trigger language plpgsql as
+            $$begin raise 'not this one'; end$$;
+        create trigger refuses before insert on sqitch.changes for each row
+            when (new.change = 'b') execute function sqitch.refuses();"""
+    write_project(tmp_path, {"a": counted(deploy=refuses), "b": counted(), "c": counted()})
+    with pytest.raises(Failure, match=r"(?m)^ERROR P0001: not this one") as failed:
+        deploy(tmp_path, counting, mode=mode, verify=verify)
+    assert "left nothing behind" in str(failed.value)
+    assert recorded(counting) == (["a"] if mode == "change" else [])
+    assert events(counting)[-1] == ("fail", "b")
+    assert counts(counting) == (2, 2 if verify else 0)
