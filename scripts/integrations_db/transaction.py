@@ -487,7 +487,7 @@ def end_at_once(
     statements = _sent(verify, run.lock_timeout) if verify else []
     commands = [*cleaning, *(statement.text for statement in statements)]
     if not ending.commit:
-        # Or it would be taken for that of the next change in this transaction.
+        # Or the changes of one transaction would nest, each in the one before it.
         ending = replace(ending, ahead=(f"RELEASE SAVEPOINT {_SCRIPT_DONE}",))
     stopped = _record(run, [*commands, *([_UNDO_VERIFY] if verify else []), record], ending)
     if stopped is None:

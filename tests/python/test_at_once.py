@@ -27,6 +27,10 @@ pytestmark = pytest.mark.database
 COUNT = "select nextval('ran');"
 
 
+# While one is there, a verify script may need that it waits.
+DEFERRED = "create table made (id int unique deferrable initially deferred);"
+
+
 def counted(*lines: str, deploy: str = "select 1;") -> Sql:
     """A change whose scripts count how often they run; ``lines`` are those of its verify script."""
     return Sql(
@@ -54,7 +58,10 @@ def counting(empty_database: str) -> str:
 
 @pytest.mark.parametrize("mode", ["change", "all"])
 def test_scripts_that_pass_run_once(counting: str, tmp_path: Path, mode: str) -> None:
-    verify = ["select committed_at as recorded_at from sqitch.changes; -- a comment", "select 2"]
+    verify = [
+        "select committed_at as integrations_db_recorded_at from sqitch.changes; -- a comment",
+        "select 2",
+    ]
     write_project(tmp_path, {"a": counted(*verify), "b": counted("-- nothing")})
     deploy(tmp_path, counting, mode=mode)
     assert recorded(counting) == ["a", "b"]
@@ -145,6 +152,39 @@ def test_strings_are_not_read_as_the_script_before_had_it(counting: str, tmp_pat
     assert counts(counting) == (1, 1)
 
 
+@pytest.mark.parametrize("mode", ["change", "all"])
+def test_nothing_of_a_verify_script_stays(counting: str, tmp_path: Path, mode: str) -> None:
+    verify = [
+        "insert into made values (1);",
+        "prepare p as select 1;",
+        "set myown.text = 'left';",
+        "set role pg_monitor;",
+    ]
+    b = counted(deploy="prepare p as select 2; create table of_b ();")
+    write_project(tmp_path, {"a": counted(*verify, deploy="create table made (id int);"), "b": b})
+    deploy(tmp_path, counting, mode=mode)
+    assert recorded(counting) == ["a", "b"]
+    assert rows(counting, "select count(*) from made") == [(0,)]
+    assert counts(counting) == (2, 2)
+
+
+@pytest.mark.parametrize("line", ["set client_encoding = 'LATIN1';", "set names 'LATIN1';"])
+def test_a_verify_script_changes_how_it_is_read(counting: str, tmp_path: Path, line: str) -> None:
+    """As psql sends it: two bytes, which are two characters then."""
+    write_project(tmp_path, {"a": counted(line, "select 1 / (length('ä') - 1);")})
+    deploy(tmp_path, counting)
+    assert recorded(counting) == ["a"]
+
+
+def test_what_is_recorded_is_not_read_as_the_script_before_had_it(
+    counting: str, tmp_path: Path
+) -> None:
+    a = counted("select 1 / (2 - length('ä'));", deploy="set client_encoding = 'LATIN1';")
+    write_project(tmp_path, {"a": replace(a, note="ä")})
+    deploy(tmp_path, counting)
+    assert rows(counting, "select note from sqitch.changes") == [("ä",)]
+
+
 LINES = st.sampled_from(
     [
         "select 1;",
@@ -226,7 +266,7 @@ def test_the_statement_that_took_too_long_is_named(counting: str, tmp_path: Path
     line = "select pg_cancel_backend(pg_backend_pid()), pg_sleep(1);"
     if how == "statement_timeout":
         line = "set local statement_timeout = '50ms'; select pg_sleep(60);"
-    write_project(tmp_path, {"a": counted("select 1;", line, "select 2;")})
+    write_project(tmp_path, {"a": counted("select 1;", line, "select 2;", deploy=DEFERRED)})
     with pytest.raises(Failure, match=r"verify/a\.sql:5: ERROR 57014"):
         deploy(tmp_path, counting)
     assert counts(counting) == (1, 1)
@@ -254,7 +294,8 @@ def test_a_lock_is_waited_for_once_in_each_attempt(counting: str, tmp_path: Path
     """While it waits, the change keeps others from what its script has locked."""
     with psycopg.connect(counting, autocommit=True) as conn:
         conn.execute("create table busy ()")
-    b = counted("select 1;", "lock table busy;")
+    # The limit of the command line is stronger.
+    b = counted("set lock_timeout = '20s';", "lock table busy;", deploy=DEFERRED)
     write_project(tmp_path, {"a": counted(), "b": b})
     with psycopg.connect(counting) as holder:
         holder.execute("lock table busy")
@@ -306,7 +347,7 @@ def test_constraints_wait_for_a_function_that_needs_it(counting: str, tmp_path: 
 def test_rows_that_a_rule_adds_do_not_mislead(counting: str, tmp_path: Path) -> None:
     with psycopg.connect(counting, autocommit=True) as conn:
         conn.execute("create table ruled (id int)")
-        conn.execute("create rule adds as on insert to ruled do also select 1, 2")
+        conn.execute("create rule adds as on insert to ruled do also (select 1; select 2)")
     line = "insert into ruled values (1);"
     write_project(tmp_path, {"a": counted(line, line, "select 1 / 0 from pg_class;", "select 2;")})
     with pytest.raises(Failure, match=r"verify/a\.sql:6: ERROR 22012"):
