@@ -59,7 +59,7 @@ def counting(empty_database: str) -> str:
 @pytest.mark.parametrize("mode", ["change", "all"])
 def test_scripts_that_pass_run_once(counting: str, tmp_path: Path, mode: str) -> None:
     verify = [
-        "select committed_at as integrations_db_recorded_at from sqitch.changes; -- a comment",
+        "select 'x' as integrations_db_recorded_at; -- a comment",
         "select 2",
     ]
     write_project(tmp_path, {"a": counted(*verify), "b": counted("-- nothing")})
@@ -461,3 +461,11 @@ def test_what_refuses_the_record_is_no_error_of_a_script(
     assert recorded(counting) == (["a"] if mode == "change" else [])
     assert events(counting)[-1] == ("fail", "b")
     assert counts(counting) == (2, 2 if verify else 0)
+
+
+def test_a_verify_script_that_goes_back_too_far_is_told(counting: str, tmp_path: Path) -> None:
+    b = counted("rollback to mine;", deploy="savepoint mine;")
+    write_project(tmp_path, {"a": counted(), "b": b})
+    with pytest.raises(Failure, match="ERROR 3B001: .*integrations_db_verify"):
+        deploy(tmp_path, counting)
+    assert recorded(counting) == ["a"]
