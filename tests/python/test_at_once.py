@@ -466,6 +466,6 @@ def test_what_refuses_the_record_is_no_error_of_a_script(
 def test_a_verify_script_that_goes_back_too_far_is_told(counting: str, tmp_path: Path) -> None:
     b = counted("rollback to mine;", deploy="savepoint mine;")
     write_project(tmp_path, {"a": counted(), "b": b})
-    with pytest.raises(Failure, match="ERROR 3B001: .*integrations_db_verify"):
+    with pytest.raises(Failure, match=r"ERROR 3B001: .*integrations_db_verify"):
         deploy(tmp_path, counting)
     assert recorded(counting) == ["a"]
