@@ -292,12 +292,19 @@ def _body_line(script: Script, statement: Statement, context: str) -> int | None
     return None
 
 
-def place(script: Script, statement: Statement, error: psycopg.Error) -> str:
-    """Returns where a statement of a script failed: ``file:line:column``, as exact as is known."""
+def place(script: Script, statement: Statement, error: psycopg.Error, before: int = 0) -> str:
+    """Returns where a statement of a script failed: ``file:line:column``, as exact as is known.
+
+    Args:
+        script: the script.
+        statement: what failed of it.
+        error: why.
+        before: the number of characters before the statement in the message that it was sent with.
+    """
     diag = error.diag
     name = shown(script.path)
     if diag.statement_position:
-        line, column = script.place(statement, int(diag.statement_position) - 1)
+        line, column = script.place(statement, int(diag.statement_position) - 1 - before)
         return f"{name}:{line}:{column}"
     if diag.context and (inside := _body_line(script, statement, diag.context)):
         return f"{name}:{inside}"

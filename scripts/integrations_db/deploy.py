@@ -403,8 +403,13 @@ def _one_transaction(unit: Sequence[_Step]) -> bool:
 
 
 def _following(units: Sequence[Sequence[_Step]]) -> _Step | None:
-    """Returns the first change of the next unit, if there is one and it is one transaction."""
-    return units[0][0] if units and _one_transaction(units[0]) else None
+    """Returns the first change of the next unit, if its transaction can be opened ahead.
+
+    Not one that its script begins in words of its own: the server could refuse the whole message.
+    """
+    if not units or not _one_transaction(units[0]) or _begin(units[0][0]) != "BEGIN":
+        return None
+    return units[0][0]
 
 
 def _begin(step: _Step) -> str:

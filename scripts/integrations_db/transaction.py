@@ -18,8 +18,8 @@ from types import MappingProxyType
 from typing import Protocol
 
 import psycopg
-from psycopg import errors
-from psycopg.pq import TransactionStatus
+from psycopg import errors, generators
+from psycopg.pq import ExecStatus, TransactionStatus
 
 from integrations_db import psql, registry
 from integrations_db.config import Committer, Target
@@ -35,7 +35,7 @@ from integrations_db.database import (
     place,
 )
 from integrations_db.errors import Failure, Locked
-from integrations_db.lexer import Statement
+from integrations_db.lexer import Statement, scan
 from integrations_db.plan import Change
 from integrations_db.project import Project
 from integrations_db.registry import Connection
@@ -104,6 +104,9 @@ _SCRIPT_DONE = "integrations_db_script_done"  # a savepoint: to try again what f
 _CHANGES_READING = re.compile(
     r"client_encoding|standard_conforming_strings|backslash_quote|\bnames\b", re.IGNORECASE
 )
+# What may come out otherwise when a constraint that could wait is checked at once.
+_WRITES = re.compile(r"\b(?:insert|update|delete|merge|copy|do|call|execute)\b", re.IGNORECASE)
+_BETWEEN = "\n; "  # on a line of its own: a statement of a script may end with a comment
 _LOCK_TIMEOUT = 5.0  # seconds, for scripts that say nothing of it
 
 
@@ -304,7 +307,7 @@ def open_change(run: Run, script: Script | None, begin: str | None = "BEGIN") ->
         begin: how to open it; None: in the transaction that is open.
 
     Raises:
-        ScriptFailed: others hold the registry.
+        ScriptFailed: others hold the registry, or the script's own BEGIN cannot be read.
     """
     if begin and run.conn.info.transaction_status == TransactionStatus.INTRANS:
         return
@@ -313,6 +316,10 @@ def open_change(run: Run, script: Script | None, begin: str | None = "BEGIN") ->
         _execute(run.conn, opening(run, script, begin), declared)
     except BUSY as error:
         raise ScriptFailed(f"the registry ({run.project.registry}.changes)", None, error) from None
+    except errors.SyntaxError as error:
+        if script is None:
+            raise
+        raise ScriptFailed(shown(script.path), script.path, error) from None
 
 
 def _cleaning(run: Run, script: Script, verify: Script | None) -> list[str]:
@@ -377,42 +384,58 @@ def end_change(run: Run, *commands: str, ending: Ending = _DURABLE) -> None:
         Locked: the deployment lock is lost.
         psycopg.Error: the record was refused, or the connection lost.
     """
-    try:
-        _record(run, commands, ending)
-    except errors.InvalidTextRepresentation as error:
-        if registry.LOCK_LOST not in (error.diag.message_primary or ""):
-            raise
-        run.conn.rollback()
+    if stopped := _record(run, commands, ending):
+        _only_next(run, stopped[0], ending)
+
+
+def _only_next(run: Run, error: psycopg.Error, ending: Ending) -> None:
+    """Rolls back after an error, and finds that only the next transaction could not be opened.
+
+    Raises:
+        Locked: the deployment lock is lost.
+        psycopg.Error: it is this change that is not recorded.
+    """
+    if gone(run.conn):
+        raise error
+    run.conn.rollback()
+    if registry.LOCK_LOST in (error.diag.message_primary or ""):
         raise Locked(
             "the script released the deployment lock (pg_advisory_unlock_all?), and another "
             f"deployment has it now ({registry.holder(run.conn)}). This change was rolled back; "
             "take the release out of the script, then run the same command again."
-        ) from None
-    except psycopg.Error:
-        if not ending.ahead or gone(run.conn):
-            raise
-        run.conn.rollback()
-        if not ending.recorded():
-            raise
-        run.recorded_at = registry.recorded_at(run.conn, run.project.registry)
+        )
+    if not ending.ahead or not ending.recorded():
+        raise error
+    run.recorded_at = registry.recorded_at(run.conn, run.project.registry)
 
 
-def _record(run: Run, commands: Sequence[str], ending: Ending) -> None:
-    """Sends the message of ``end_change``."""
+def _record(run: Run, commands: Sequence[str], ending: Ending) -> tuple[psycopg.Error, int] | None:
+    """Sends the message of ``end_change``.
+
+    Returns:
+        If a statement failed: its error, and how many before it passed.
+
+    Raises:
+        psycopg.Error: the connection is lost.
+    """
     sent = [*commands[:-1], registry.keep_lock(), *commands[-1:]]
     if ending.commit:
         if not ending.durable:
             sent.append("SET LOCAL synchronous_commit = off")
         sent.append("COMMIT")
-    # On a line of its own: a statement of a script may end with a comment.
-    cursor = run.conn.execute("\n; ".join([*sent, *ending.ahead]).encode())
-    # From the end, to which it is near: who knows how many results the script has.
-    for behind in range(1, len(sent) + len(ending.ahead)):
-        cursor.set_result(-behind)
-        result = cursor.pgresult
-        if result and result.nfields and result.fname(0) == registry.RECORDED_AT.encode():
-            ((run.recorded_at,),) = cursor.fetchall()
+    # A cursor would not tell how far the server came.
+    run.conn.pgconn.send_query(_BETWEEN.join([*sent, *ending.ahead]).encode())
+    results = run.conn.wait(generators.execute(run.conn.pgconn))
+    for number, result in enumerate(results):
+        if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+            # The rows that a rule adds to a statement come with no status of their own.
+            passed = sum(1 for before in results[:number] if before.command_status)
+            return errors.error_from_result(result), passed
+    for result in reversed(results):
+        if result.nfields and result.fname(0) == registry.RECORDED_AT.encode():
+            run.recorded_at = int(result.get_value(0, 0) or 0)
             break
+    return None
 
 
 def readable_at_once(run: Run, verify: Script | None) -> bool:
@@ -424,7 +447,15 @@ def readable_at_once(run: Run, verify: Script | None) -> bool:
         run.conn.info.encoding == "utf-8"
         and run.conn.pgconn.parameter_status(b"standard_conforming_strings") == b"on"
         and not (verify and _CHANGES_READING.search(verify.source))
+        and not (verify and verify.own_transaction and _lets_wait(run, verify))
     )
+
+
+def _lets_wait(run: Run, verify: Script) -> bool:
+    """Tells whether a verify script may do what a deferred constraint waits for."""
+    if not _WRITES.search(verify.source):
+        return False
+    return run.conn.execute(_ANY_DEFERRED.encode()).fetchone() == (True,)
 
 
 def end_at_once(
@@ -432,8 +463,8 @@ def end_at_once(
 ) -> bool:
     """Does in one message what ``clean``, ``run_verify_inside`` and ``end_change`` do in three.
 
-    Nearly all verify scripts pass. Of one that does not, this cannot tell which statement failed;
-    and it lets no constraint wait that the end of the script has checked, as ``clean`` does.
+    It lets no constraint wait that the end of the script has checked, as ``clean`` does. Where that
+    may be why the verify script failed, its failure does not count.
 
     Args:
         run: what is done.
@@ -443,43 +474,46 @@ def end_at_once(
         ending: how the transaction ends.
 
     Returns:
-        False: something failed, and nothing of it is left in the transaction, which is as the
-        script left it: do it step by step.
+        False: its failure does not count, and the transaction is as the script left it: do it step
+        by step.
 
     Raises:
         Unreadable: the message was not even begun; the transaction was rolled back.
-        ScriptFailed: the script has ended its transaction, or the verify script was cancelled.
-        psycopg.Error: the connection is lost, or the commit was refused.
+        ScriptFailed: the script has ended its transaction, or what it left cannot be cleaned; or a
+            statement of the verify script failed.
+        Locked, psycopg.Error: as ``end_change`` does.
     """
-    commands = [f"SAVEPOINT {_SCRIPT_DONE}", *_cleaning(run, script, verify)]
-    if verify:
-        commands += [statement.text for statement in _sent(verify, run.lock_timeout)]
-        commands.append(_UNDO_VERIFY)
+    cleaning = [f"SAVEPOINT {_SCRIPT_DONE}", *_cleaning(run, script, verify)]
+    statements = _sent(verify, run.lock_timeout) if verify else []
+    commands = [*cleaning, *(statement.text for statement in statements)]
     if not ending.commit:
-        # Or it would be taken for that of the next change in this transaction.
+        # Or the changes of one transaction would nest, each in the one before it.
         ending = replace(ending, ahead=(f"RELEASE SAVEPOINT {_SCRIPT_DONE}",))
-    try:
-        _record(run, [*commands, record], ending)
+    stopped = _record(run, [*commands, *([_UNDO_VERIFY] if verify else []), record], ending)
+    if stopped is None:
         return True
-    except psycopg.Error as error:
-        if gone(run.conn) or run.conn.info.transaction_status == TransactionStatus.IDLE:
-            raise
-        failed = error
-    try:
+    error, passed = stopped
+    if gone(run.conn):
+        raise error
+    if not passed and not isinstance(error, errors.QueryCanceled):
+        run.conn.rollback()
+        raise Unreadable
+    number = passed - len(scan(_BETWEEN.join(cleaning)).statements)
+    if number < 0:
+        raise ScriptFailed(shown(script.path), script.path, error)
+    if verify is None or number >= len(statements):
+        _only_next(run, error, ending)
+        return True
+    before = len(_BETWEEN.join([*commands[: len(cleaning) + number], ""]))
+    failed = ScriptFailed(place(verify, statements[number], error, before), verify.path, error)
+    # Who has waited for a lock, or was cancelled, does not want to see it run again.
+    if verify.own_transaction and not failed.busy and not isinstance(error, errors.QueryCanceled):
         run.conn.execute(
             f"ROLLBACK TO SAVEPOINT {_SCRIPT_DONE}; RELEASE SAVEPOINT {_SCRIPT_DONE}".encode()
         )
-    except errors.InvalidSavepointSpecification:
-        run.conn.rollback()
-        if not ending.recorded():
-            raise Unreadable from None
-        run.recorded_at = registry.recorded_at(run.conn, run.project.registry)
-        return True
-    if isinstance(failed, errors.QueryCanceled):
-        # Whoever cancels a statement does not want to see it run again.
-        path = (verify or script).path
-        raise ScriptFailed(shown(path), path, failed) from None
-    return False
+        if run.conn.execute(_ANY_DEFERRED.encode()).fetchone() == (True,):
+            return False
+    raise failed
 
 
 @contextmanager
