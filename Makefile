@@ -17,6 +17,7 @@ export TARGET_AS_TYPED TO_AS_TYPED
 RUN := if [ -n "$$TARGET_AS_TYPED" ]; then SQITCH_TARGET="$$TARGET_AS_TYPED"; export SQITCH_TARGET; fi; \
        unset TARGET_AS_TYPED; $(BIN)/integrations-db
 # Few tests at a time for each worker, so that the long ones, which come first, are shared out.
+COVERAGE := build/coverage
 PYTEST := $(BIN)/python -m pytest -n auto --maxschedchunk=4
 
 .PHONY: help
@@ -76,6 +77,7 @@ lint: .venv/$(HERE)-all ## check Python, SQL and the tree of scripts
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
 	find deploy -name '*.sql' -print | sort | xargs $(BIN)/squawk
+	$(BIN)/python tests/plpgsql_check.py
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	$(BIN)/zizmor --offline --quiet .github/workflows action.yml
@@ -85,6 +87,21 @@ lint: .venv/$(HERE)-all ## check Python, SQL and the tree of scripts
 .PHONY: schema
 schema: .venv/$(HERE)-core ## write docs/schema.sql anew, after a change of the plan
 	@$(BIN)/python tests/python/schema_dump.py
+
+# The reports are written also where a limit is not met; where a test fails they would mislead.
+.PHONY: coverage
+coverage: .venv/$(HERE)-all ## test, and measure PL/pgSQL and Python [SERVER=local|docker] [ARGS=]
+	@rm -rf $(COVERAGE)
+	TEST_SERVER='$(or $(SERVER),local)' $(BIN)/python -m coverage run -m pytest -n auto \
+	  --maxschedchunk=4 --plpgsql-coverage=$(COVERAGE)/plpgsql $(ARGS)
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m coverage html --quiet --fail-under=0 -d $(COVERAGE)/python-html
+	@$(BIN)/python -m coverage xml --quiet --fail-under=0 -o $(COVERAGE)/python.xml
+	@failed=; \
+	$(BIN)/python -m coverage report || failed="$$failed Python"; \
+	$(BIN)/python -m integrations_db.testing.coverage $(COVERAGE)/plpgsql --fail-under 95 \
+	  --html $(COVERAGE)/plpgsql.html --xml $(COVERAGE)/plpgsql.xml || failed="$$failed PL/pgSQL"; \
+	[ -z "$$failed" ] || { echo "make coverage: too little of:$$failed" >&2; exit 1; }
 
 .PHONY: bench
 bench: .venv/$(HERE)-core ## time deployments and credentials, next to other ways
@@ -99,7 +116,7 @@ clean: ## remove .venv and caches; databases stay
 # pip runs again only when a version may have changed.
 .venv/$(HERE)-core: EXTRAS := embedded
 .venv/$(HERE)-test: EXTRAS := embedded,test,dev
-.venv/$(HERE)-all: EXTRAS := embedded,test,dev,lint
+.venv/$(HERE)-all: EXTRAS := embedded,test,dev,lint,coverage
 .venv/$(HERE)-core .venv/$(HERE)-test .venv/$(HERE)-all: $(BIN)/pip pyproject.toml constraints.txt
 	@echo 'Installing into .venv ...'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \

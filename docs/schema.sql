@@ -1032,7 +1032,7 @@ CREATE FUNCTION integrations.maintain_audit(keep interval DEFAULT NULL::interval
     AS $$
 declare
   -- Entries about the log itself are no tenant's.
-  v_nobody constant uuid := '00000000-0000-0000-0000-000000000000';
+  v_nobody constant uuid := '00000000-0000-0000-0000-000000000000'::uuid;
   v_started timestamptz;
   v_now timestamptz;
   v_patience interval;
@@ -1050,8 +1050,8 @@ declare
   v_table regclass;
   v_since timestamptz;
   v_until timestamptz;
-  v_events text[] := '{}';
-  v_details jsonb[] := '{}';
+  v_events text[] := array[]::text[];
+  v_details jsonb[] := array[]::jsonb[];
 begin
   -- Also as it is subtracted: in a comparison a month has 30 days.
   v_started := pg_catalog.clock_timestamp();
@@ -1544,8 +1544,8 @@ declare
   v_row record;
   v_instance integrations.integration_instances;
   v_envelope jsonb;
-  v_ids uuid[] := '{}';
-  v_envelopes jsonb[] := '{}';
+  v_ids uuid[] := array[]::uuid[];
+  v_envelopes jsonb[] := array[]::jsonb[];
   v_wanted integer;
 begin
   if max_rows is null or max_rows < 1 then
@@ -1565,7 +1565,7 @@ begin
     order by k.version
       for key share;
 
-  select pg_catalog.count(*) into v_wanted
+  select pg_catalog.count(*)::integer into v_wanted
     from (
       select
         from integrations.integration_instances as i
@@ -2336,15 +2336,16 @@ begin
       else 'Entries of the audit log of one month, in UTC.'
     end);
 
-  -- Default privileges of the owner would give it to others.
+  -- Default privileges of the owner would give it to others. PUBLIC is no role that is found.
   for v_grantee in
-    select distinct case when a.grantee = 0 then 'public' else a.grantee::regrole::text end
+    select distinct coalesce(r.rolname, 'public')::text
       from pg_catalog.pg_class as c
            cross join lateral pg_catalog.aclexplode(c.relacl) as a
+           left join pg_catalog.pg_roles as r on r.oid = a.grantee
      where c.oid = v_table::regclass
        and a.grantee <> c.relowner
   loop
-    execute pg_catalog.format('revoke all on %s from %s', v_table, v_grantee);
+    execute pg_catalog.format('revoke all on %s from %I', v_table, v_grantee);
   end loop;
 
   execute pg_catalog.format(
@@ -2394,7 +2395,7 @@ declare
   v_at integer;
 begin
   if pg_catalog.left(keyring, 36) is distinct from add_to_keyring.tenant_id::text then
-    keyring := add_to_keyring.tenant_id;
+    keyring := add_to_keyring.tenant_id::text;
   else
     -- The same key again takes the place of its former entry, or of what a caller put there.
     loop
@@ -2433,7 +2434,7 @@ CREATE FUNCTION integrations_private.bound_audit_default(since timestamp with ti
     SET debug_print_rewritten TO 'off'
     AS $$
 declare
-  v_table constant regclass := 'integrations_private.audit_log_default';
+  v_table constant regclass := 'integrations_private.audit_log_default'::regclass;
   v_first constant text := pg_catalog.to_char(since at time zone 'UTC', 'YYYY_MM');
   v_last constant text := pg_catalog.to_char(
     integrations_private.month_of(until, -1) at time zone 'UTC', 'YYYY_MM');
@@ -2728,6 +2729,9 @@ CREATE FUNCTION integrations_private.drop_audit_partition(partition regclass) RE
     SET debug_print_parse TO 'off'
     SET debug_print_rewritten TO 'off'
     AS $$
+declare
+  -- The name, while there is something that has it.
+  v_table constant text := partition::text;
 begin
   if not exists (
     select
@@ -2736,12 +2740,12 @@ begin
        and l.until <= pg_catalog.clock_timestamp() - interval '1 day')
   then
     raise exception 'only a partition whose last month is over is dropped'
-      using errcode = '22023', detail = pg_catalog.format('Partition %s.', partition);
+      using errcode = '22023', detail = pg_catalog.format('Partition %s.', v_table);
   end if;
 
   execute pg_catalog.format(
-    'alter table integrations_private.audit_log detach partition %s', partition);
-  execute pg_catalog.format('drop table %s', partition);
+    'alter table integrations_private.audit_log detach partition %s', v_table);
+  execute pg_catalog.format('drop table %s', v_table);
 end;
 $$;
 
@@ -3902,7 +3906,7 @@ CREATE FUNCTION integrations_private.lock_audit_log(exclusive boolean, partition
 declare
   v_former constant text := pg_catalog.current_setting('lock_timeout');
   v_until constant timestamptz := pg_catalog.clock_timestamp() + patience;
-  v_milliseconds integer := greatest(1, extract(epoch from patience) * 1000);
+  v_milliseconds integer := greatest(1, extract(epoch from patience) * 1000)::integer;
   v_partition regclass;
 begin
   perform pg_catalog.set_config('lock_timeout', v_milliseconds::text, true);
@@ -3914,7 +3918,7 @@ begin
 
   foreach v_partition in array partitions loop
     v_milliseconds :=
-      greatest(1, extract(epoch from v_until - pg_catalog.clock_timestamp()) * 1000);
+      greatest(1, extract(epoch from v_until - pg_catalog.clock_timestamp()) * 1000)::integer;
     perform pg_catalog.set_config('lock_timeout', v_milliseconds::text, true);
     execute pg_catalog.format('lock table %s in access exclusive mode', v_partition);
   end loop;

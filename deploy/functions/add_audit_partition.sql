@@ -47,15 +47,16 @@ begin
       else 'Entries of the audit log of one month, in UTC.'
     end);
 
-  -- Default privileges of the owner would give it to others.
+  -- Default privileges of the owner would give it to others. PUBLIC is no role that is found.
   for v_grantee in
-    select distinct case when a.grantee = 0 then 'public' else a.grantee::regrole::text end
+    select distinct coalesce(r.rolname, 'public')::text
       from pg_catalog.pg_class as c
            cross join lateral pg_catalog.aclexplode(c.relacl) as a
+           left join pg_catalog.pg_roles as r on r.oid = a.grantee
      where c.oid = v_table::regclass
        and a.grantee <> c.relowner
   loop
-    execute pg_catalog.format('revoke all on %s from %s', v_table, v_grantee);
+    execute pg_catalog.format('revoke all on %s from %I', v_table, v_grantee);
   end loop;
 
   execute pg_catalog.format(

@@ -23,7 +23,7 @@ declare
   v_at integer;
 begin
   if pg_catalog.left(keyring, 36) is distinct from add_to_keyring.tenant_id::text then
-    keyring := add_to_keyring.tenant_id;
+    keyring := add_to_keyring.tenant_id::text;
   else
     -- The same key again takes the place of its former entry, or of what a caller put there.
     loop

@@ -27,7 +27,7 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 as $function$
 declare
-  v_table constant regclass := 'integrations_private.audit_log_default';
+  v_table constant regclass := 'integrations_private.audit_log_default'::regclass;
   v_first constant text := pg_catalog.to_char(since at time zone 'UTC', 'YYYY_MM');
   v_last constant text := pg_catalog.to_char(
     integrations_private.month_of(until, -1) at time zone 'UTC', 'YYYY_MM');

@@ -22,6 +22,9 @@ set debug_print_plan = off
 set debug_print_parse = off
 set debug_print_rewritten = off
 as $function$
+declare
+  -- The name, while there is something that has it.
+  v_table constant text := partition::text;
 begin
   if not exists (
     select
@@ -30,12 +33,12 @@ begin
        and l.until <= pg_catalog.clock_timestamp() - interval '1 day')
   then
     raise exception 'only a partition whose last month is over is dropped'
-      using errcode = '22023', detail = pg_catalog.format('Partition %s.', partition);
+      using errcode = '22023', detail = pg_catalog.format('Partition %s.', v_table);
   end if;
 
   execute pg_catalog.format(
-    'alter table integrations_private.audit_log detach partition %s', partition);
-  execute pg_catalog.format('drop table %s', partition);
+    'alter table integrations_private.audit_log detach partition %s', v_table);
+  execute pg_catalog.format('drop table %s', v_table);
 end;
 $function$;
 

@@ -31,7 +31,7 @@ as $function$
 declare
   v_former constant text := pg_catalog.current_setting('lock_timeout');
   v_until constant timestamptz := pg_catalog.clock_timestamp() + patience;
-  v_milliseconds integer := greatest(1, extract(epoch from patience) * 1000);
+  v_milliseconds integer := greatest(1, extract(epoch from patience) * 1000)::integer;
   v_partition regclass;
 begin
   perform pg_catalog.set_config('lock_timeout', v_milliseconds::text, true);
@@ -43,7 +43,7 @@ begin
 
   foreach v_partition in array partitions loop
     v_milliseconds :=
-      greatest(1, extract(epoch from v_until - pg_catalog.clock_timestamp()) * 1000);
+      greatest(1, extract(epoch from v_until - pg_catalog.clock_timestamp()) * 1000)::integer;
     perform pg_catalog.set_config('lock_timeout', v_milliseconds::text, true);
     execute pg_catalog.format('lock table %s in access exclusive mode', v_partition);
   end loop;

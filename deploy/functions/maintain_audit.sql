@@ -40,7 +40,7 @@ set debug_print_rewritten = off
 as $function$
 declare
   -- Entries about the log itself are no tenant's.
-  v_nobody constant uuid := '00000000-0000-0000-0000-000000000000';
+  v_nobody constant uuid := '00000000-0000-0000-0000-000000000000'::uuid;
   v_started timestamptz;
   v_now timestamptz;
   v_patience interval;
@@ -58,8 +58,8 @@ declare
   v_table regclass;
   v_since timestamptz;
   v_until timestamptz;
-  v_events text[] := '{}';
-  v_details jsonb[] := '{}';
+  v_events text[] := array[]::text[];
+  v_details jsonb[] := array[]::jsonb[];
 begin
   -- Also as it is subtracted: in a comparison a month has 30 days.
   v_started := pg_catalog.clock_timestamp();

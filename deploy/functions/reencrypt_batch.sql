@@ -48,8 +48,8 @@ declare
   v_row record;
   v_instance integrations.integration_instances;
   v_envelope jsonb;
-  v_ids uuid[] := '{}';
-  v_envelopes jsonb[] := '{}';
+  v_ids uuid[] := array[]::uuid[];
+  v_envelopes jsonb[] := array[]::jsonb[];
   v_wanted integer;
 begin
   if max_rows is null or max_rows < 1 then
@@ -69,7 +69,7 @@ begin
     order by k.version
       for key share;
 
-  select pg_catalog.count(*) into v_wanted
+  select pg_catalog.count(*)::integer into v_wanted
     from (
       select
         from integrations.integration_instances as i

@@ -68,6 +68,7 @@ def test_make_alone_lists_what_there_is(folder: Path) -> None:
         "test",
         "lint",
         "schema",
+        "coverage",
         "bench",
     ):
         assert f"  make {target} " in done.stdout

@@ -84,6 +84,15 @@ def test_a_cluster_is_another_server_with_nothing_in_it(server: Server, cluster:
     assert _value(cluster.dsn, made) == 0
 
 
+@pytest.mark.static
+def test_settings_come_together_and_libraries_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert servers._together({"work_mem": "1MB"}, {"work_mem": "2MB"})["work_mem"] == "2MB"
+    assert "shared_preload_libraries" not in servers._together({})
+    monkeypatch.setitem(servers._SETTINGS, "shared_preload_libraries", "a, b")
+    settings = servers._together({"shared_preload_libraries": "c"})
+    assert settings["shared_preload_libraries"] == "a, b, c"
+
+
 def test_an_empty_database_is_empty(server: Server, empty_database: str) -> None:
     assert _value(empty_database, "select count(*) from pg_class where oid >= 16384") == 0
     assert conninfo_to_dict(empty_database)["dbname"] != conninfo_to_dict(server.dsn)["dbname"]

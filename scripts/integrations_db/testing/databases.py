@@ -16,7 +16,18 @@ from psycopg.conninfo import make_conninfo
 
 from .servers import without_password
 
-__all__ = ["clone", "create_login", "drop_login", "ensure_template", "fingerprint", "new_name"]
+__all__ = [
+    "clone",
+    "create_login",
+    "drop_login",
+    "ensure_template",
+    "fingerprint",
+    "new_name",
+    "watchers",
+]
+
+watchers: list[Callable[[str], None]] = []
+"""Each is called with the conninfo of a clone that is about to be dropped."""
 
 _TEMPLATE = "test_template_"
 
@@ -122,6 +133,8 @@ def clone(dsn: str, template: str) -> Iterator[str]:
     try:
         yield make_conninfo(dsn, dbname=name)
     finally:
+        for watch in watchers:
+            watch(make_conninfo(dsn, dbname=name))
         with psycopg.connect(dsn, autocommit=True) as connection:
             _drop(connection, name)
 

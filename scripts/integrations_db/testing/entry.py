@@ -64,6 +64,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="docker, local, embedded, or a URI of a throw-away server, as its superuser",
     )
     group.addoption(
+        "--plpgsql-coverage",
+        metavar="FOLDER",
+        help="profile functions in PL/pgSQL, and write what ran into this folder",
+    )
+    group.addoption(
         "--pgtap-database",
         metavar="URI",
         help="test copies of this database as it is, and deploy nothing",

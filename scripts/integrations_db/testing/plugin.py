@@ -7,12 +7,16 @@ pytest-xdist the controller starts it, and the workers find its address in a fil
 user can read.
 
 A session in which nothing ran but skipped tests ends as one without tests does, with exit code 5.
+
+With ``--plpgsql-coverage=FOLDER`` the servers profile all functions in PL/pgSQL, and each process
+writes what ran into the folder; ``integrations_db.testing.coverage`` makes reports of that.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
@@ -30,7 +34,7 @@ from ..deploy import deploy
 from ..errors import Failure
 from ..project import Project, load_project
 from ..terminal import Silent
-from . import databases, servers
+from . import databases, profiles, servers
 from .collector import PgTapItem
 from .entry import setting, variables
 from .servers import Server
@@ -60,10 +64,23 @@ class Session:
         self._template: str | None = None
         self._database: str | None = None
         self._broken: Exception | None = None
+        self.profiles = profiles.Profiles() if self.coverage else None
+        if self.profiles:
+            databases.watchers.append(self.profiles.take)
+
+    @property
+    def coverage(self) -> Path | None:
+        """The folder where profiles of functions are written, if that was asked for."""
+        folder = self.config.getoption("plpgsql_coverage")
+        return self.config.invocation_params.dir / folder if folder else None
 
     def close(self) -> None:
-        """Ends what this process started."""
+        """Ends what this process started, and writes what it measured."""
         self.stack.close()
+        if self.coverage and self.profiles:
+            databases.watchers.remove(self.profiles.take)
+            if self.profiles.functions or self.profiles.unread:
+                self.profiles.write(self.coverage / f"profile-{secrets.token_hex(6)}.json")
 
     def say(self, text: str) -> None:
         """Tells a person something, above the results."""
@@ -72,11 +89,24 @@ class Session:
             reporter.ensure_newline()
             reporter.write_line(f"test server: {text}")
 
-    def new_server(self, kind: str) -> AbstractContextManager[Server]:
+    @contextmanager
+    def new_server(self, kind: str) -> Iterator[Server]:
         """Gives another server of a kind; see ``servers.running``."""
         own = self.config.getini("pgtap_dockerfile")
         dockerfile = self.config.rootpath / own if own else servers.packaged_dockerfile()
-        return servers.running(kind, dockerfile, self.say, models=self.folder)
+        settings = profiles.SETTINGS if self.coverage else None
+        with ExitStack() as stack:
+            try:
+                server = stack.enter_context(
+                    servers.running(kind, dockerfile, self.say, self.folder, settings)
+                )
+                if self.coverage and not profiles.measures(server.dsn):
+                    raise servers.Unobtainable("the server does not profile functions")
+            except servers.Unobtainable as error:
+                if self.coverage:
+                    raise servers.Unobtainable(f"{error}. {profiles.HOW_TO_GET}") from None
+                raise
+            yield server
 
     @property
     def server(self) -> Server:

@@ -31,7 +31,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +64,9 @@ __all__ = [
 _ROOM = 1 << 30  # bytes that memory must have free before a server lives there
 _SETTINGS = {"max_connections": "200", "max_prepared_transactions": "20", "timezone": "UTC"}
 _NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+_LIBRARIES = "shared_preload_libraries"
 
 
 class Unobtainable(Exception):
@@ -105,7 +108,11 @@ class Server:
 
 @contextmanager
 def running(
-    kind: str, dockerfile: Path, say: Callable[[str], None], models: Path | None = None
+    kind: str,
+    dockerfile: Path,
+    say: Callable[[str], None],
+    models: Path | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Gives a running server and ends it on exit, unless it is the one of ``TEST_DSN``.
 
@@ -115,6 +122,7 @@ def running(
         say: told, in a sentence, what is passed over or takes long.
         models: a folder where the files of a new server are kept, which the next one of its kind
             begins as a copy of: that takes a tenth of the time of initdb.
+        settings: the server's, beside our own; one that is there already keeps those that it has.
 
     Raises:
         Unobtainable: no such server is to be had; the message says what to install.
@@ -136,7 +144,9 @@ def running(
         passed = []
         for candidate in [kind] if kind else _MAKERS:
             try:
-                server = stack.enter_context(_MAKERS[candidate](dockerfile, say, models))
+                server = stack.enter_context(
+                    _MAKERS[candidate](dockerfile, say, models, settings or {})
+                )
                 break
             except Unobtainable as error:
                 passed.append(f"{candidate}: {error}")
@@ -193,6 +203,14 @@ def _describe(kind: str, dsn: str, log_source: str = "") -> Server:
     return Server(kind, dsn, version, release.split()[0], pgtap, log_source)
 
 
+def _together(*more: Mapping[str, str]) -> dict[str, str]:
+    """Adds settings to our own: a later one counts, and libraries are all loaded."""
+    every = [_SETTINGS, *more]
+    settings = {name: value for each in every for name, value in each.items()}
+    libraries = [each[_LIBRARIES] for each in every if _LIBRARIES in each]
+    return settings | ({_LIBRARIES: ", ".join(libraries)} if libraries else {})
+
+
 @contextmanager
 def _given(dsn: str) -> Iterator[Server]:
     if not dsn:
@@ -213,7 +231,9 @@ def _given(dsn: str) -> Iterator[Server]:
 
 
 @contextmanager
-def _local(dockerfile: Path, say: Callable[[str], None], models: Path | None) -> Iterator[Server]:
+def _local(
+    dockerfile: Path, say: Callable[[str], None], models: Path | None, settings: Mapping[str, str]
+) -> Iterator[Server]:
     chosen = os.environ.get("TEST_PG_BIN")
     if chosen and not (Path(chosen) / "initdb").exists():
         raise Unobtainable(f"TEST_PG_BIN: there is no initdb in {chosen}")
@@ -221,7 +241,7 @@ def _local(dockerfile: Path, say: Callable[[str], None], models: Path | None) ->
         folder = _with_pgtap([Path(chosen)] if chosen else _local_programs())
     except Failure as error:
         raise Unobtainable(str(error)) from None
-    with _throw_away("local", folder, None, models) as server:
+    with _throw_away("local", folder, None, models, settings) as server:
         yield server
 
 
@@ -240,13 +260,13 @@ def _with_pgtap(folders: list[Path]) -> Path:
 
 @contextmanager
 def _embedded(
-    dockerfile: Path, say: Callable[[str], None], models: Path | None
+    dockerfile: Path, say: Callable[[str], None], models: Path | None, settings: Mapping[str, str]
 ) -> Iterator[Server]:
     try:
         folder = installation()
     except Failure as error:
         raise Unobtainable(str(error)) from None
-    with _throw_away("embedded", folder, _pgtap_files(say), models) as server:
+    with _throw_away("embedded", folder, _pgtap_files(say), models, settings) as server:
         yield server
 
 
@@ -290,7 +310,11 @@ def _home() -> Path:
 
 @contextmanager
 def _new(
-    kind: str, folder: Path, extensions: list[Path] | None, models: Path | None
+    kind: str,
+    folder: Path,
+    extensions: list[Path] | None,
+    models: Path | None,
+    more_settings: Mapping[str, str],
 ) -> Iterator[Server]:
     """Gives a new server.
 
@@ -299,6 +323,7 @@ def _new(
         folder: its programs.
         extensions: files for ``CREATE EXTENSION`` that its installation lacks (PostgreSQL 18).
         models: see ``running``.
+        more_settings: see ``running``.
 
     Raises:
         Failure: it cannot be made or started.
@@ -308,7 +333,7 @@ def _new(
     if owner:
         os.chown(base, owner.uid, owner.gid)
     data, log = base / "data", base / "log"
-    settings = {**_SETTINGS, "unix_socket_directories": str(base)}
+    settings = _together(more_settings, {"unix_socket_directories": str(base)})
     with removed_at_the_end(base, folder):
         if extensions is not None:
             # Beside the installation, which is not ours to change.
@@ -331,7 +356,11 @@ def _new(
 
 @contextmanager
 def _throw_away(
-    kind: str, folder: Path, extensions: list[Path] | None, models: Path | None
+    kind: str,
+    folder: Path,
+    extensions: list[Path] | None,
+    models: Path | None,
+    settings: Mapping[str, str],
 ) -> Iterator[Server]:
     """Gives a new server, as ``_new`` does.
 
@@ -340,7 +369,7 @@ def _throw_away(
     """
     with ExitStack() as stack:
         try:
-            server = stack.enter_context(_new(kind, folder, extensions, models))
+            server = stack.enter_context(_new(kind, folder, extensions, models, settings))
         except Failure as error:
             raise Unobtainable(str(error)) from None
         yield server
@@ -497,7 +526,10 @@ def _docker_error() -> type[Exception]:
 
 @contextmanager
 def _container(
-    dockerfile: Path, say: Callable[[str], None], models: Path | None
+    dockerfile: Path,
+    say: Callable[[str], None],
+    models: Path | None,
+    more_settings: Mapping[str, str],
 ) -> Iterator[Server]:
     client = _docker()
     if not dockerfile.exists() and not os.environ.get("TEST_IMAGE"):
@@ -516,7 +548,7 @@ def _container(
         testcontainers_config.connection_mode_override = here
     else:
         address = None
-    settings = {**_SETTINGS, **_NOT_DURABLE}
+    settings = _together(more_settings, _NOT_DURABLE)
     password = secrets.token_urlsafe(24)
     name = f"pgtest-{secrets.token_hex(6)}"
     container = (
@@ -568,7 +600,9 @@ def _image(client: Any, dockerfile: Path, say: Callable[[str], None]) -> str:
     return str(image.id)
 
 
-_Maker = Callable[[Path, Callable[[str], None], Path | None], AbstractContextManager[Server]]
+_Maker = Callable[
+    [Path, Callable[[str], None], Path | None, Mapping[str, str]], AbstractContextManager[Server]
+]
 _MAKERS: dict[str, _Maker] = {"docker": _container, "local": _local, "embedded": _embedded}
 KINDS = ("dsn", *_MAKERS)
 """The kinds of servers, in the order in which they are tried."""
