@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from small_project import Sql, events, recorded, rows, table, tables, write_project
 from test_deployer import wait_for
 
-from integrations_db import transaction
+from integrations_db import retry, transaction
 from integrations_db.errors import Failure, Locked
 from size import size
 
@@ -290,8 +290,11 @@ def test_what_is_cancelled_after_the_script_is_named_as_its_own(
     assert (recorded(counting), counts(counting)) == ([], (1, 0))
 
 
-def test_a_lock_is_waited_for_once_in_each_attempt(counting: str, tmp_path: Path) -> None:
+def test_a_lock_is_waited_for_once_in_each_attempt(
+    counting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While it waits, the change keeps others from what its script has locked."""
+    monkeypatch.setattr(retry, "PAUSES", tuple(0.01 for _ in retry.PAUSES))
     with psycopg.connect(counting, autocommit=True) as conn:
         conn.execute("create table busy ()")
     # The limit of the command line is stronger.
