@@ -30,6 +30,7 @@ from integrations_db.deploy import deploy
 from integrations_db.errors import Failure
 from integrations_db.project import Project
 from integrations_db.registry import Connection
+from integrations_db.terminal import Silent
 from integrations_db.transaction import Listener, atomic, reported
 
 __all__ = ["Drift", "Scratch", "drift"]
@@ -62,20 +63,8 @@ class Drift:
     partitions: tuple[str, ...]
 
 
-class _Quiet:
+class _Quiet(Silent):
     """Hears the building of the scratch; what is said there is of no interest here."""
-
-    def started(self, action: str, count: int) -> None:
-        pass
-
-    def change(self, action: str, title: str) -> None:
-        pass
-
-    def done(self, title: str, seconds: float, remark: str = "ok") -> None:
-        pass
-
-    def failed(self, title: str) -> None:
-        pass
 
     def say(self, text: str) -> None:
         pass

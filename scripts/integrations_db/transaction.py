@@ -1,9 +1,8 @@
 """Runs scripts in transactions: what every command that runs one has in common.
 
-A change takes few messages to the server: one for each statement, one that ends what the script
-set, and one that records, commits, opens the transaction of the next change and locks the registry.
-The
-functions report through ``Listener``; they know nothing of terminals.
+A change takes few messages to the server: one for each statement of its script, and one for all
+that follows: the end of what the script set, the verify script, the record, the commit, the opening
+of the next transaction. The functions report through ``Listener``; they know nothing of terminals.
 """
 
 from __future__ import annotations
