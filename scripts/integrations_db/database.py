@@ -24,6 +24,8 @@ from integrations_db.script import Script, shown
 from integrations_db.terminal import Unwritable
 
 __all__ = [
+    "FRESH",
+    "OWN_PATH",
     "calm",
     "connect",
     "describe",
@@ -42,10 +44,10 @@ __all__ = [
 # Who may create in a schema that a role or database searches before pg_catalog could make operators
 # and functions there that our own statements would call, as the deployer. So our sessions search
 # this path, but for the scripts; a script that were left with it could not create a thing.
-_OWN_PATH = "SET search_path = pg_catalog, pg_temp"
+OWN_PATH = "SET search_path = pg_catalog, pg_temp"
 # What a script may have left behind, in the order in which it must go: the role first, because the
 # others could be refused to it. Unlike DISCARD ALL this keeps advisory locks: we hold one.
-_FRESH = (
+FRESH = (
     "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; DEALLOCATE ALL; "
     "DISCARD TEMP; DISCARD SEQUENCES"
 )
@@ -157,7 +159,7 @@ def connect(
     except psycopg.OperationalError as error:
         raise Failure(_unreachable(error, given)) from None
     try:
-        row = conn.execute(f"{_SESSION}; {_OWN_PATH}; {_STAY}".encode()).fetchone()
+        row = conn.execute(f"{_SESSION}; {OWN_PATH}; {_STAY}".encode()).fetchone()
         for answer, those in zip(row or (), (_path_of_client, _unwatched), strict=True):
             if answer:
                 those.add(conn)
@@ -220,7 +222,7 @@ def freshen(conn: Connection) -> str:
 
     Advisory locks stay. Settings are those that are stored for the database and the role by now.
     """
-    commands = [_FRESH, _OWN_PATH, _STAY]
+    commands = [FRESH, OWN_PATH, _STAY]
     if conn in _unwatched:
         commands.append(_WATCH)
     if conn in _stored_since:
