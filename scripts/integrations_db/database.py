@@ -26,6 +26,7 @@ from integrations_db.terminal import Unwritable
 __all__ = [
     "FRESH",
     "OWN_PATH",
+    "adopting",
     "calm",
     "connect",
     "describe",
@@ -39,6 +40,7 @@ __all__ = [
     "plain",
     "session_user",
     "shareable",
+    "stores",
 ]
 
 # Who may create in a schema that a role or database searches before pg_catalog could make operators
@@ -117,6 +119,9 @@ _unwatched: WeakSet[Connection] = WeakSet()
 # The sessions after whose beginning something may have been stored. To look costs as much as all
 # else there is to reset, and few scripts ever store a setting.
 _stored_since: WeakSet[Connection] = WeakSet()
+_STORES_SETTING = re.compile(
+    r"\balter\s+(?:database|role|user|system)\b[^;]*\b(?:set|reset)\b", re.IGNORECASE
+)
 _STORES = re.compile(r"\balter\s+(?:database|role|user|system)\b", re.IGNORECASE)
 
 
@@ -238,6 +243,35 @@ def for_script(conn: Connection) -> str:
     if conn not in _stored_since or conn in _path_of_client:
         return "RESET search_path"
     return _adoption(conn, _ADOPT_PATH)
+
+
+def adopting() -> tuple[str, str, str]:
+    """Returns what a script of psql needs to adopt what its parts store; each to end with \\gset.
+
+    Returns:
+        The query that keeps what is stored at the beginning; the one that adopts settings, after a
+        part that may store some; the one that gives a part the search path of a new session.
+    """
+    kept = {
+        name: sql.SQL(f":'integrations_db_stored_{name}'")  # variables of psql
+        for name in ("names", "hashes")
+    }
+    wanted, stored = sql.SQL(_WANTED).format(**kept, stored=sql.SQL(_STORED)), sql.SQL(_STORED)
+    beginning = sql.SQL(
+        "select coalesce(pg_catalog.array_agg(s.name), '{{}}') as integrations_db_stored_names,"
+        " coalesce(pg_catalog.array_agg(s.hash), '{{}}') as integrations_db_stored_hashes"
+        " from ({}) as s"
+    ).format(stored)
+    adopt = sql.SQL(
+        "{} select pg_catalog.count(a.value) as integrations_db_adopted from ({}) as a (value)"
+    ).format(wanted, sql.SQL(_ADOPT))
+    path = sql.SQL("{}{}").format(wanted, sql.SQL(_ADOPT_PATH))
+    return beginning.as_string(None), adopt.as_string(None), path.as_string(None)
+
+
+def stores(script: str) -> bool:
+    """Tells whether a script, by its text, may store settings for sessions to come."""
+    return bool(_STORES_SETTING.search(script))
 
 
 def _adoption(conn: Connection, what: str) -> str:

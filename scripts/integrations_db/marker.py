@@ -32,8 +32,10 @@ __all__ = [
     "clear",
     "clearing",
     "forgetting",
+    "last",
     "marking",
     "note",
+    "noting",
     "schema",
     "table",
     "unfinished",
@@ -50,6 +52,9 @@ insert into integrations_db.unfinished_scripts (registry, project, change_id, ch
     script = excluded.script, script_hash = excluded.script_hash,
     application_name = excluded.application_name, started_by = excluded.started_by,
     started_at = excluded.started_at, outcome = null"""
+_NOTE: LiteralString = """\
+update integrations_db.unfinished_scripts set outcome = %(outcome)s
+ where registry = %(registry)s and project = %(project)s and change_id = %(id)s"""
 _CLEAR: LiteralString = """\
 delete from integrations_db.unfinished_scripts
  where registry = %(registry)s and project = %(project)s and change_id = %(id)s"""
@@ -199,11 +204,8 @@ def _grant(conn: Connection, user: str) -> str:
 
 def note(conn: Connection, registry: str, project: str, change: Change, outcome: str) -> None:
     """Writes beside the mark how the script ended."""
-    conn.execute(
-        "update integrations_db.unfinished_scripts set outcome = %s"
-        " where registry = %s and project = %s and change_id = %s",
-        (outcome, registry, project, change.id),
-    )
+    values = {"registry": registry, "project": project, "id": change.id, "outcome": outcome}
+    conn.execute(_NOTE, values)
 
 
 def clear(conn: Connection, registry: str, project: str, change_id: str) -> None:
@@ -250,15 +252,21 @@ def marking(
     return _MARK % {name: literal(value) for name, value in values.items()}
 
 
-def clearing(registry: str, project: str, change_id: str) -> tuple[str, str]:
-    """Returns what a script of psql clears a mark with, as ``clear`` does.
+def noting(registry: str, project: str, change_id: str, outcome: str) -> str:
+    """Returns the statement by which a script of psql writes beside a mark."""
+    values = {"registry": registry, "project": project, "id": change_id, "outcome": outcome}
+    return _NOTE % {name: literal(value) for name, value in values.items()}
 
-    Returns:
-        The statement that takes the mark away; the query that tells whether table and schema go.
-    """
-    values = {"registry": registry, "project": project, "id": change_id, "ours": _OURS}
-    quoted = {name: literal(value) for name, value in values.items()}
-    return _CLEAR % quoted, _LAST % quoted
+
+def clearing(registry: str, project: str, change_id: str) -> str:
+    """Returns the statement by which a script of psql takes a mark away."""
+    values = {"registry": registry, "project": project, "id": change_id}
+    return _CLEAR % {name: literal(value) for name, value in values.items()}
+
+
+def last() -> str:
+    """Returns the query that tells whether the table of the marks may go, and then its schema."""
+    return _LAST % {"ours": literal(_OURS)}
 
 
 def forgetting(registry: str, project: str, change_id: str) -> str:

@@ -43,7 +43,9 @@ from integrations_db.terminal import Unwritable
 
 __all__ = [
     "BUSY",
+    "DEFERRED",
     "NOT_ATOMIC",
+    "WRITES",
     "Ending",
     "Listener",
     "Run",
@@ -83,7 +85,7 @@ NOT_ATOMIC = (
     errors.UnsafeNewEnumValueUsage,
 )
 _ANY_DEFERRED = "select exists (select from pg_catalog.pg_constraint where condeferred)"
-_DEFERRED = (
+DEFERRED = (
     "select pg_catalog.string_agg(distinct pg_catalog.format('%I.%I', n.nspname, c.conname), ', ')"
     "  from pg_catalog.pg_constraint as c"
     # The search path may be the script's by now.
@@ -104,7 +106,7 @@ _CHANGES_READING = re.compile(
     r"client_encoding|standard_conforming_strings|backslash_quote|\bnames\b", re.IGNORECASE
 )
 # What may come out otherwise when a constraint that could wait is checked at once.
-_WRITES = re.compile(r"\b(?:insert|update|delete|merge|copy|do|call|execute)\b", re.IGNORECASE)
+WRITES = re.compile(r"\b(?:insert|update|delete|merge|copy|do|call|execute)\b", re.IGNORECASE)
 _BETWEEN = "\n; "  # on a line of its own: a statement of a script may end with a comment
 _LOCK_TIMEOUT = 5.0  # seconds, for scripts that say nothing of it
 
@@ -274,7 +276,7 @@ def _execute(conn: Connection, commands: list[str], declared: bool) -> None:
     cursor = conn.execute("; ".join([*commands, _ANY_DEFERRED]).encode())
     cursor.set_result(-1)
     if cursor.fetchone() == (True,):
-        found = conn.execute(_DEFERRED.encode()).fetchone()
+        found = conn.execute(DEFERRED.encode()).fetchone()
         if found and found[0]:
             conn.execute(f"SET CONSTRAINTS {found[0]} DEFERRED".encode())
 
@@ -452,7 +454,7 @@ def readable_at_once(run: Run, verify: Script | None) -> bool:
 
 def _lets_wait(run: Run, verify: Script) -> bool:
     """Tells whether a verify script may do what a deferred constraint waits for."""
-    if not _WRITES.search(verify.source):
+    if not WRITES.search(verify.source):
         return False
     return run.conn.execute(_ANY_DEFERRED.encode()).fetchone() == (True,)
 

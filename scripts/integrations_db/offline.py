@@ -1,0 +1,432 @@
+"""Writes one script for psql that deploys or reverts changes, and records them.
+
+It is for a change board, or for a DBA who has psql and nothing else: all that ``deploy`` and
+``revert`` do by themselves stands in it as SQL, to be read (``templates/offline.sql.j2``). Scripts
+stand there as they are (``inline``), the rows of the registry are the statements of ``registry``.
+Neither a database nor a network is needed to write it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from psycopg import sql
+
+from integrations_db import __version__, marker, psql, registry
+from integrations_db.database import FRESH, OWN_PATH, adopting, stores
+from integrations_db.deploy import requirements
+from integrations_db.errors import Failure, Usage
+from integrations_db.inline import inlined
+from integrations_db.plan import Change, Dependency, Plan, find_change, script_hash
+from integrations_db.project import Project
+from integrations_db.registry import NAMES, literal
+from integrations_db.script import VERIFY_SAVEPOINT, Kind, Script, shown
+from integrations_db.transaction import DEFERRED, WRITES
+
+__all__ = ["offline_script", "write"]
+
+# The dollar quotes of the blocks: no literal has a dollar sign.
+_REDIRECTS = re.compile(r"\\(?:o|out)\b")
+_TAG = "$integrations_db$"
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """Which changes, by how many of the plan the database has before and after.
+
+    Attributes:
+        low: the smaller number: where a deployment begins and a reversion ends.
+        high: the greater one.
+    """
+
+    low: int
+    high: int
+
+
+def offline_script(
+    project: Project,
+    *,
+    start: str | None = None,
+    end: str | None = None,
+    revert: bool = False,
+    everything: bool = False,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    generated: datetime | None = None,
+) -> str:
+    """Returns the script.
+
+    Args:
+        project: whose changes.
+        start: the change that the database stands at; None: before the first one; for a reversion,
+            the end of the plan.
+        end: the last change to deploy; for a reversion, the one to keep. A reversion takes the two
+            in either order, because only one of them has anything to revert.
+        revert: whether to revert.
+        everything: whether to revert all, instead of ``end``.
+        variables: of psql, given with ``--set``.
+        generated: when, as the script says; None: SOURCE_DATE_EPOCH, or now.
+
+    Raises:
+        Usage: how far to revert is not said.
+        Failure: there is nothing to do, or a change cannot be part of such a script.
+    """
+    chosen = _chosen(project.plan, start, end, revert, everything)
+    if _TAG in project.registry:
+        raise Failure(f"the registry cannot be called {project.registry} in such a script")
+    project.unique_scripts()
+    steps = _Steps(project, chosen, revert, variables)
+    return _rendered(project, chosen, revert, steps, generated or _now())
+
+
+def _chosen(
+    plan: Plan, start: str | None, end: str | None, revert: bool, everything: bool
+) -> _Range:
+    """Returns which changes are meant."""
+    if everything and (end is not None or not revert):
+        raise Usage("--all goes with --revert, and without --to")
+    if revert and end is None and not everything:
+        raise Usage("say how far to revert: --to CHANGE, which stays, or --all")
+    first = find_change(plan, start) + 1 if start is not None else None
+    last = find_change(plan, end) + 1 if end is not None else None
+    if not revert:
+        low, high = first or 0, last or len(plan.changes)
+    elif everything:
+        low, high = 0, first or len(plan.changes)
+    else:
+        low, high = sorted((first or len(plan.changes), last or 0))
+    if not plan.changes:
+        raise Failure(f"the plan {plan.file} has no changes")
+    if low >= high:
+        first_name, last_name = plan.changes[low - 1].name, plan.changes[high - 1].name
+        raise Failure(
+            f'there is nothing to write: no change comes after "{first_name}" and is not after '
+            f'"{last_name}"'
+        )
+    return _Range(low, high)
+
+
+def _now() -> datetime:
+    """Returns the time that the script tells: https://reproducible-builds.org/specs."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch is None:
+        return datetime.now(UTC)
+    try:
+        return datetime.fromtimestamp(int(epoch), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise Usage("SOURCE_DATE_EPOCH is not a number of seconds since 1970") from None
+
+
+def plain(text: str) -> str:
+    """Returns a text as one line of a comment, in which nothing commands a terminal."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+class _Steps:
+    """What the template says of each change, and what it needs to know of all."""
+
+    def __init__(
+        self, project: Project, chosen: _Range, revert: bool, given: Mapping[str, str]
+    ) -> None:
+        self.project = project
+        self.revert = revert
+        self.kind: marker.Action = "revert" if revert else "deploy"
+        kinds: tuple[Kind, ...] = ("revert",) if revert else ("deploy", "verify")
+        self.variables = {kind: project.variables(kind, given) for kind in kinds}
+        for name in {name for each in self.variables.values() for name in each}:
+            if name.startswith(NAMES):
+                raise Failure(f"{name}: names that begin with {NAMES} are those of the script")
+        self.known = {
+            kind: psql.script_variables(each, registry=project.registry)
+            for kind, each in self.variables.items()
+        }
+        # Set once for all where every kind of script has the same.
+        self.shared = len({tuple(sorted(each.items())) for each in self.variables.values()}) == 1
+        self.elsewhere: list[dict[str, Any]] = []
+        # Whether a script before has made constraints that wait, by its text.
+        self.deferring = any(
+            "deferr" in project.path(index, "deploy").read_text(errors="replace").lower()
+            for index in range(chosen.low)
+            if project.path(index, "deploy").exists()
+        )
+        indexes = range(chosen.low, chosen.high)
+        requires = {} if revert else self._requires(indexes)
+        self.steps = [self._step(index, requires.get(index, [])) for index in indexes]
+        if revert:
+            self.steps.reverse()
+
+    def _requires(self, indexes: range) -> dict[int, list[tuple[str, str | sql.Composable]]]:
+        """Resolves what the changes require; what other projects must have is asked later."""
+        plan = self.project.plan
+
+        def elsewhere(dependency: Dependency) -> sql.Composable | None:
+            assert dependency.project is not None  # noqa: S101  # else it is ours
+            query = registry.change_id_query(
+                None,
+                self.project.registry,
+                dependency.project,
+                dependency.change,
+                dependency.tag,
+            )
+            return None if dependency.conflict else sql.SQL(f"({query})")
+
+        found = requirements(self.project, indexes, elsewhere)
+        for index in indexes:
+            change = plan.changes[index]
+            for dependency in (*change.requires, *change.conflicts):
+                if dependency.project in (None, plan.project):
+                    continue
+                name = dependency.name_in(plan.project)
+                does, has = (
+                    ("conflicts with", "is") if dependency.conflict else ("requires", "is not")
+                )
+                self.elsewhere.append(
+                    {
+                        "position": index + 1,
+                        "conflict": "true" if dependency.conflict else "false",
+                        "message": f"{change.name} {does} {name}, which {has} deployed",
+                        "query": registry.change_id_query(
+                            None,
+                            self.project.registry,
+                            dependency.project,
+                            dependency.change,
+                            dependency.tag,
+                        ),
+                    }
+                )
+        return found
+
+    def _path(self, script: Script) -> str:
+        """Returns what a script is called, wherever the command is run."""
+        path = Path(os.path.abspath(script.path))
+        if path.is_relative_to(self.project.root):
+            path = path.relative_to(self.project.root)
+        return plain(path.as_posix())
+
+    def _defers(self, script: Script) -> bool:
+        """Tells whether a verify script may do what a deferred constraint waits for."""
+        return (
+            self.deferring
+            and script.kind == "verify"
+            and script.own_transaction
+            and bool(WRITES.search(script.source))
+        )
+
+    def _why(self, script: Script) -> str:
+        """Returns why no transaction can hold a script."""
+        return plain((script.why or "").replace(shown(script.path), self._path(script)))
+
+    def _part(self, script: Script, framed: bool) -> dict[str, Any]:
+        """Returns what the template says of a script."""
+        known = self.known[script.kind]
+        text = inlined(script, self.project.root, known, framed=framed)
+        return {
+            "path": self._path(script),
+            "hash": script_hash(script.path),
+            "text": text.text,
+            "rows": text.rows,
+            "redirects": bool(_REDIRECTS.search(text.text)),
+            "psql": script.execution == "psql",
+            "atomic": script.execution == "atomic",
+            "begin": f"{script.begin}\n" if "--" in script.begin else script.begin,
+            "own_transaction": script.own_transaction,
+            "deferred": self._defers(script),
+            "variables": [] if self.shared else psql.set_commands(self.variables[script.kind]),
+        }
+
+    def _step(
+        self, index: int, requires: Sequence[tuple[str, str | sql.Composable]]
+    ) -> dict[str, Any]:
+        """Returns what the template says of a change."""
+        project, plan = self.project, self.project.plan
+        change = plan.changes[index]
+        script = project.script(index, self.kind, self.known[self.kind])
+        check = None
+        self.deferring = self.deferring or "deferr" in script.source.lower()
+        if not self.revert and project.path(index, "verify").exists():
+            check = project.script(index, "verify", self.known["verify"])
+        obstacle = next((s for s in (script, check) if s and s.execution != "atomic"), None)
+        atomic = obstacle is None
+        part = self._part(script, framed=atomic)
+        verify = self._part(check, framed=check.execution == "atomic") if check else None
+        before = change if self.revert else plan.changes[index - 1] if index else None
+        if self.revert:
+            record = registry.reversion(None, project.registry, plan, change, None)
+        else:
+            record = registry.deployment(
+                None, project.registry, plan, change, project.hash(index), requires, None, None
+            )
+        arguments = (project.registry, plan.project, change)
+        return {
+            "position": index + 1,
+            "id": change.id,
+            "name": plain(change.name),
+            "title": plain(change.title),
+            "note": [plain(line) for line in change.note.splitlines()],
+            "atomic": atomic,
+            "why": self._why(obstacle) if obstacle else "",
+            "script": part,
+            "verify": verify,
+            "last_literal": literal(before.id if before else None),
+            "advisory": "advisory" in script.source.lower(),
+            "adopts": stores(script.source),
+            "record": record,
+            "mark": marker.marking(
+                *arguments, self.kind, self._path(script), script_hash(script.path)
+            ),
+            "ran": marker.noting(
+                project.registry, plan.project, change.id, "ran to its end, but was not verified"
+            ),
+            "clear": marker.clearing(project.registry, plan.project, change.id),
+        }
+
+
+def _rendered(
+    project: Project, chosen: _Range, revert: bool, every: _Steps, generated: datetime
+) -> str:
+    """Returns the text of the script."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    plan, steps = project.plan, every.steps
+    environment = Environment(  # noqa: S701  # it writes SQL, no HTML
+        loader=PackageLoader("integrations_db"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"literal": literal, "quoted": psql.quoted}
+    for step in steps:
+        doing = "-" if revert else "+"
+        apart = "" if step["atomic"] else " (not atomic)"
+        verified = "" if revert or step["verify"] else " (not verified)"
+        number = steps.index(step) + 1
+        step["echo"] = f"[{number}/{len(steps)}] {doing} {step['title']}{apart}{verified}"
+    count = "1 change" if len(steps) == 1 else f"{len(steps)} changes"
+    verb, done = ("Reverts", "reverted") if revert else ("Deploys", "deployed")
+    adopts = False  # whether anything before may have stored settings
+    for step in steps:
+        step["script"]["adopts"] = adopts
+        adopts = adopts or step["adopts"]
+        if step["verify"]:
+            step["verify"]["adopts"] = adopts
+    stored, adopt, adopt_path = adopting() if adopts else ("", "", "")
+    creation = registry.creation(project.registry)
+    changes = plan.changes[chosen.low : chosen.high]
+    schema = sql.Identifier(project.registry).as_string(None)
+    shared = next(iter(every.variables.values()))
+    return environment.get_template("offline.sql.j2").render(
+        headline=f"{verb} {count} of project {plain(plan.project)}, with their records",
+        ending=f"Done: the {count} of this script {'is' if len(steps) == 1 else 'are'} {done}",
+        project=plain(plan.project),
+        project_literal=literal(plan.project),
+        uri=plain(plan.uri or "(none)"),
+        uri_literal=literal(plan.uri),
+        registry=schema,
+        registry_name=plain(project.registry),
+        registry_version=registry.VERSION,
+        from_text=_stands(plan, chosen.high if revert else chosen.low),
+        to_text=_stands(plan, chosen.low if revert else chosen.high),
+        generated=f"{generated:%Y-%m-%d %H:%M:%S} UTC by integrations-db {__version__}",
+        revert=revert,
+        kind=every.kind,
+        low=chosen.low,
+        high=chosen.high,
+        low_literal=literal(_named(plan, chosen.low)),
+        to_option=f" --to {plan.changes[chosen.low - 1].id}"
+        if revert and chosen.low
+        else " --all"
+        if revert
+        else f" --to {plan.changes[chosen.high - 1].id}",
+        expected=[
+            ", ".join(map(literal, (index + 1, change.name, change.id, project.hash(index))))
+            for index, change in enumerate(plan.changes[: chosen.high])
+        ],
+        ids=literal([change.id for change in changes]),
+        barriers=[
+            step
+            for step in steps
+            if step["script"]["rows"] or (step["verify"] and step["verify"]["rows"])
+        ],
+        elsewhere=every.elsewhere,
+        requiring=registry.requiring_query(None, project.registry, [c.id for c in changes])
+        if revert
+        else "",
+        steps=steps,
+        any_apart=not all(step["atomic"] for step in steps),
+        variables=[
+            psql.set_command("registry", project.registry),
+            *(psql.set_commands(shared) if every.shared else []),
+        ],
+        any_variables=any(every.variables.values()),
+        tags=[
+            registry.tagging(None, project.registry, plan, change, tag, None)
+            for change in plan.changes[max(chosen.low - 1, 0) : chosen.high - 1]
+            for tag in change.tags
+        ],
+        create_schema=creation[0],
+        create_registry=creation[1].strip(),
+        release=registry.release(None, project.registry, registry.VERSION, None),
+        registration=registry.registration(None, project.registry, plan, None),
+        lock_key=registry.LOCK_KEY,
+        lock_changes=registry.lock_changes(project.registry),
+        keep_lock=registry.keep_lock(),
+        release_others=registry.release_others().strip(),
+        marks_schema=marker.schema(),
+        marks_table=marker.table().strip(),
+        marks_last=marker.last(),
+        session_reset=FRESH,
+        own_path=OWN_PATH,
+        savepoint=VERIFY_SAVEPOINT,
+        deferred=DEFERRED,
+        adopts=adopts,
+        stored=stored,
+        adopt=adopt,
+        adopt_path=adopt_path,
+        tag=_TAG,
+    )
+
+
+def _named(plan: Plan, count: int) -> str:
+    """Returns which change is the last of so many, for a message."""
+    change: Change | None = plan.changes[count - 1] if count else None
+    return f"{change.name} (ID {change.id})" if change else "none"
+
+
+def _stands(plan: Plan, count: int) -> str:
+    """Returns where a database stands that has so many changes, for the header."""
+    if not count:
+        return "nothing: none of its changes"
+    return (
+        f"{plain(plan.changes[count - 1].title)}, change {count} of {len(plan.changes)} in the plan"
+    )
+
+
+def write(text: str, file: Path) -> None:
+    """Writes the script to a file, whole or not at all; never over another.
+
+    Raises:
+        Failure: the file is there already, or cannot be written.
+    """
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        try:
+            part.write_text(text, encoding="utf-8", newline="")
+            os.link(part, file)
+        finally:
+            part.unlink(missing_ok=True)
+    except FileExistsError:
+        raise Failure(
+            f"{file} is there already, and a script that was approved is not written over. Remove "
+            "it first, or name another file."
+        ) from None
+    except OSError as error:
+        raise Failure(f"{file}: cannot be written: {error.strerror}") from None
