@@ -130,6 +130,82 @@ def plain(text: str) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A script as the template has it.
+
+    Attributes:
+        path: from the project's directory.
+        hash: its SHA-1.
+        text: whole lines.
+        rows: whether rows of COPY are among them.
+        redirects: whether it may send its output elsewhere.
+        psql: whether only psql can run it.
+        atomic: whether a transaction can hold it.
+        begin: what opens that.
+        own_transaction: whether it has a BEGIN itself.
+        deferred: whether constraints are to be deferred again before it, as they are declared.
+        adopts: whether settings may have been stored before it.
+        variables: the lines that set its variables, if it does not have those of all.
+    """
+
+    path: str
+    hash: str | None
+    text: str
+    rows: bool
+    redirects: bool
+    psql: bool
+    atomic: bool
+    begin: str
+    own_transaction: bool
+    deferred: bool
+    adopts: bool
+    variables: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A change as the template has it.
+
+    Attributes:
+        position: in the plan, from 1.
+        id: of the change.
+        name: as shown.
+        title: name and tags, as shown.
+        echo: what is said when it is begun.
+        note: its lines.
+        atomic: whether one transaction holds its scripts and its record.
+        why: for what reason not.
+        script: what is run.
+        verify: its verify script, if it has one.
+        last_literal: the ID of the change that must be the latest before it; or null.
+        advisory: whether the script may take or release advisory locks.
+        stores: whether it may store settings for sessions to come.
+        record: the statements that record it.
+        mark: the one that marks it as begun, if it is not atomic.
+        ran: the one that notes that its script ran to the end.
+        unmark: the one that takes the mark away.
+    """
+
+    position: int
+    id: str
+    name: str
+    title: str
+    echo: str
+    note: list[str]
+    atomic: bool
+    why: str
+    script: _Part
+    verify: _Part | None
+    last_literal: str
+    advisory: bool
+    stores: bool
+    record: str
+    mark: str
+    ran: str
+    unmark: str
+
+
 class _Steps:
     """What the template says of each change, and what it needs to know of all."""
 
@@ -159,9 +235,12 @@ class _Steps:
         )
         indexes = range(chosen.low, chosen.high)
         requires = {} if revert else self._requires(indexes)
-        self.steps = [self._step(index, requires.get(index, [])) for index in indexes]
-        if revert:
-            self.steps.reverse()
+        self.stored = False  # whether a script before may have stored settings for new sessions
+        sign = "-" if revert else "+"
+        self.steps = [
+            self._step(index, requires.get(index, []), f"[{number}/{len(indexes)}] {sign}")
+            for number, index in enumerate(reversed(indexes) if revert else indexes, 1)
+        ]
 
     def _requires(self, indexes: range) -> dict[int, list[tuple[str, str | sql.Composable]]]:
         """Resolves what the changes require; what other projects must have is asked later."""
@@ -224,38 +303,38 @@ class _Steps:
         """Returns why no transaction can hold a script."""
         return plain((script.why or "").replace(shown(script.path), self._path(script)))
 
-    def _part(self, script: Script, framed: bool) -> dict[str, Any]:
-        """Returns what the template says of a script."""
-        known = self.known[script.kind]
-        text = inlined(script, self.project.root, known, framed=framed)
-        return {
-            "path": self._path(script),
-            "hash": script_hash(script.path),
-            "text": text.text,
-            "rows": text.rows,
-            "redirects": bool(_REDIRECTS.search(text.text)),
-            "psql": script.execution == "psql",
-            "atomic": script.execution == "atomic",
-            "begin": f"{script.begin}\n" if "--" in script.begin else script.begin,
-            "own_transaction": script.own_transaction,
-            "deferred": self._defers(script),
-            "variables": [] if self.shared else psql.set_commands(self.variables[script.kind]),
-        }
+    def _part(self, script: Script, framed: bool) -> _Part:
+        """Returns a script as the template has it; ``framed``: in a transaction around it."""
+        found = inlined(script, self.project.root, self.known[script.kind], framed=framed)
+        return _Part(
+            path=self._path(script),
+            hash=script_hash(script.path),
+            text=found.text,
+            rows=found.rows,
+            redirects=bool(_REDIRECTS.search(found.text)),
+            psql=script.execution == "psql",
+            atomic=script.execution == "atomic",
+            begin=f"{script.begin}\n" if "--" in script.begin else script.begin,
+            own_transaction=script.own_transaction,
+            deferred=self._defers(script),
+            adopts=self.stored,
+            variables=[] if self.shared else psql.set_commands(self.variables[script.kind]),
+        )
 
     def _step(
-        self, index: int, requires: Sequence[tuple[str, str | sql.Composable]]
-    ) -> dict[str, Any]:
-        """Returns what the template says of a change."""
+        self, index: int, requires: Sequence[tuple[str, str | sql.Composable]], sign: str
+    ) -> _Step:
+        """Returns a change as the template has it; ``sign``: what its first line begins with."""
         project, plan = self.project, self.project.plan
-        change = plan.changes[index]
+        change, there = plan.changes[index], (project.registry, plan.project)
         script = project.script(index, self.kind, self.known[self.kind])
-        check = None
         self.deferring = self.deferring or "deferr" in script.source.lower()
+        check = None
         if not self.revert and project.path(index, "verify").exists():
             check = project.script(index, "verify", self.known["verify"])
         obstacle = next((s for s in (script, check) if s and s.execution != "atomic"), None)
-        atomic = obstacle is None
-        part = self._part(script, framed=atomic)
+        part = self._part(script, framed=obstacle is None)
+        self.stored = self.stored or stores(script.source)
         verify = self._part(check, framed=check.execution == "atomic") if check else None
         before = change if self.revert else plan.changes[index - 1] if index else None
         if self.revert:
@@ -264,29 +343,27 @@ class _Steps:
             record = registry.deployment(
                 None, project.registry, plan, change, project.hash(index), requires, None, None
             )
-        arguments = (project.registry, plan.project, change)
-        return {
-            "position": index + 1,
-            "id": change.id,
-            "name": plain(change.name),
-            "title": plain(change.title),
-            "note": [plain(line) for line in change.note.splitlines()],
-            "atomic": atomic,
-            "why": self._why(obstacle) if obstacle else "",
-            "script": part,
-            "verify": verify,
-            "last_literal": literal(before.id if before else None),
-            "advisory": "advisory" in script.source.lower(),
-            "adopts": stores(script.source),
-            "record": record,
-            "mark": marker.marking(
-                *arguments, self.kind, self._path(script), script_hash(script.path)
-            ),
-            "ran": marker.noting(
-                project.registry, plan.project, change.id, "ran to its end, but was not verified"
-            ),
-            "clear": marker.clearing(project.registry, plan.project, change.id),
-        }
+        remarks = "" if obstacle is None else " (not atomic)"
+        remarks += "" if self.revert or verify else " (not verified)"
+        return _Step(
+            position=index + 1,
+            id=change.id,
+            name=plain(change.name),
+            title=plain(change.title),
+            echo=f"{sign} {plain(change.title)}{remarks}",
+            note=[plain(line) for line in change.note.splitlines()],
+            atomic=obstacle is None,
+            why=self._why(obstacle) if obstacle else "",
+            script=part,
+            verify=verify,
+            last_literal=literal(before.id if before else None),
+            advisory="advisory" in script.source.lower(),
+            stores=stores(script.source),
+            record=record,
+            mark=marker.marking(*there, change, self.kind, part.path, part.hash),
+            ran=marker.noting(*there, change.id, "ran to its end, but was not verified"),
+            unmark=marker.clearing(*there, change.id),
+        )
 
 
 def _rendered(
@@ -304,21 +381,9 @@ def _rendered(
         keep_trailing_newline=True,
     )
     environment.filters |= {"literal": literal, "quoted": psql.quoted}
-    for step in steps:
-        doing = "-" if revert else "+"
-        apart = "" if step["atomic"] else " (not atomic)"
-        verified = "" if revert or step["verify"] else " (not verified)"
-        number = steps.index(step) + 1
-        step["echo"] = f"[{number}/{len(steps)}] {doing} {step['title']}{apart}{verified}"
     count = "1 change" if len(steps) == 1 else f"{len(steps)} changes"
     verb, done = ("Reverts", "reverted") if revert else ("Deploys", "deployed")
-    adopts = False  # whether anything before may have stored settings
-    for step in steps:
-        step["script"]["adopts"] = adopts
-        adopts = adopts or step["adopts"]
-        if step["verify"]:
-            step["verify"]["adopts"] = adopts
-    stored, adopt, adopt_path = adopting() if adopts else ("", "", "")
+    stored, adopt, adopt_path = adopting() if every.stored else ("", "", "")
     creation = registry.creation(project.registry)
     changes = plan.changes[chosen.low : chosen.high]
     schema = sql.Identifier(project.registry).as_string(None)
@@ -351,17 +416,13 @@ def _rendered(
             for index, change in enumerate(plan.changes[: chosen.high])
         ],
         ids=literal([change.id for change in changes]),
-        barriers=[
-            step
-            for step in steps
-            if step["script"]["rows"] or (step["verify"] and step["verify"]["rows"])
-        ],
+        barriers=[step for step in steps if step.script.rows or (step.verify and step.verify.rows)],
         elsewhere=every.elsewhere,
         requiring=registry.requiring_query(None, project.registry, [c.id for c in changes])
         if revert
         else "",
         steps=steps,
-        any_apart=not all(step["atomic"] for step in steps),
+        any_apart=not all(step.atomic for step in steps),
         variables=[
             psql.set_command("registry", project.registry),
             *(psql.set_commands(shared) if every.shared else []),
@@ -387,7 +448,7 @@ def _rendered(
         own_path=OWN_PATH,
         savepoint=VERIFY_SAVEPOINT,
         deferred=DEFERRED,
-        adopts=adopts,
+        adopts=every.stored,
         stored=stored,
         adopt=adopt,
         adopt_path=adopt_path,

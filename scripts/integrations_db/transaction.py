@@ -23,6 +23,7 @@ from psycopg.pq import ExecStatus, TransactionStatus
 from integrations_db import psql, registry
 from integrations_db.config import Committer, Target
 from integrations_db.database import (
+    OWN_PATH,
     calm,
     connect,
     explain,
@@ -98,7 +99,7 @@ DEFERRED = (
 )
 _UNDO_VERIFY = (
     f"ROLLBACK TO SAVEPOINT {VERIFY_SAVEPOINT}; RELEASE SAVEPOINT {VERIFY_SAVEPOINT};"
-    " DEALLOCATE ALL"
+    f" DEALLOCATE ALL; {OWN_PATH}"
 )
 _SCRIPT_DONE = "integrations_db_script_done"  # a savepoint: to try again what follows a script
 # Settings by which the server reads the rest of a message, but only when they precede it.
@@ -338,7 +339,8 @@ def _cleaning(run: Run, script: Script, verify: Script | None) -> list[str]:
         commands.append(registry.release_others())
     commands.append(_limit(run.lock_timeout))
     if verify:
-        commands += [f"SAVEPOINT {VERIFY_SAVEPOINT}", for_script(run.conn)]
+        # The path first: a ROLLBACK in the midst of the verify script must not take it back.
+        commands += [for_script(run.conn), f"SAVEPOINT {VERIFY_SAVEPOINT}"]
     return commands
 
 
@@ -609,10 +611,10 @@ def run_verify(
     if script.execution == "atomic":
         try:
             with atomic(conn, keep=False, begin=script.begin):
-                commands = [_limit(lock_timeout), f"SAVEPOINT {VERIFY_SAVEPOINT}"]
+                commands = [_limit(lock_timeout), for_script(conn)]
                 if not script.own_transaction:
                     commands.append("SET CONSTRAINTS ALL IMMEDIATE")
-                commands.append(for_script(conn))
+                commands.append(f"SAVEPOINT {VERIFY_SAVEPOINT}")
                 conn.execute("; ".join(commands).encode())
                 run_script(conn, script, lock_timeout)
             return
