@@ -18,8 +18,6 @@ from integrations_db.script import OF_PSQL, Script, ScriptError, read_script, sh
 __all__ = ["Inlined", "inlined"]
 
 _PROBE = "select 'integrations_db_end'"
-# What ends a script whose own last statement, or rows, do not.
-_TAILS = ("", ";\n", "\\.\n")
 _META = re.compile(r"\\(\w+|\S)")
 _INCLUDE = re.compile(
     r"\\(?P<command>include_relative|include|ir|i)(?:\s+(?:'(?P<quoted>(?:[^'\\]|'')+)'"
@@ -168,7 +166,8 @@ def _ended(path: Path, source: str) -> str:
         ScriptError: nothing ends it.
     """
     text = source if source.endswith("\n") or not source else f"{source}\n"
-    for tail in _TAILS:
+    rows = any(_COPY_ROWS.match(statement.text) for statement in scan(source).statements)
+    for tail in ("", ";\n", "\\.\n") if rows else ("", ";\n"):
         after = scan(f"{text}{tail}{_PROBE};\n")
         if after.statements and after.statements[-1].text == _PROBE:
             return text + tail

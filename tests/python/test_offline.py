@@ -403,7 +403,9 @@ def test_a_script_that_is_not_atomic_and_does_not_end(
         "drop index concurrently i;\n",
         "select 1 / count(*)::int from pg_index where indexrelid = 'i'::regclass and indisvalid;\n",
     )
-    start = table("a", deploy="create table a (id int, x int);\ninsert into a values (1, 1), (2, 1);\n")
+    start = table(
+        "a", deploy="create table a (id int, x int);\ninsert into a values (1, 1), (2, 1);\n"
+    )
     write_project(tmp_path, {"a": start, "i": index, "z": table("z")})
     text = written(tmp_path)
     assert "NOT ATOMIC" in text and "CREATE INDEX CONCURRENTLY cannot run inside" in text
