@@ -7,6 +7,7 @@ import re
 import select
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from textwrap import dedent
 from typing import Any
 from urllib.parse import quote
 from weakref import WeakKeyDictionary, WeakSet
@@ -266,7 +267,8 @@ def adopting() -> tuple[str, str, str]:
         "{} select pg_catalog.count(a.value) as integrations_db_adopted from ({}) as a (value)"
     ).format(wanted, sql.SQL(_ADOPT))
     path = sql.SQL("{}{}").format(wanted, sql.SQL(_ADOPT_PATH))
-    return beginning.as_string(None), adopt.as_string(None), path.as_string(None)
+    queries = [dedent(query.as_string(None)).strip() for query in (beginning, adopt, path)]
+    return queries[0], queries[1], queries[2]
 
 
 def stores(script: str) -> bool:

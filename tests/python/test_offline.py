@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -82,13 +85,13 @@ KINDS = {
         "select (array[1, 2, 3])[1:number] from (values (1)) as v(number);\n",
     ),
     "asks": Sql(
-        "\\if :{?words}\n\\ir more/rows.sql\n\\else\nselect nosuch;\n\\endif\n\\set ON_ERROR_STOP off\n"
-        "\\set words changed\n\\pset format html\n",
+        "\\if :{?words}\n\\ir more/rows.sql\n\\else\nselect nosuch;\n\\endif\n"
+        "\\set ON_ERROR_STOP off\n\\set words changed\n\\pset format html\n",
         "\\i deploy/more/drop.sql\n",
     ),
     "rows": Sql(
-        "create table rows (id int, word text);\ncopy rows from stdin;\n1\tit's $$\n2\t\\\\if /*\n\\.\n"
-        "select count(*) from rows;\n",
+        "create table rows (id int, word text);\ncopy rows from stdin;\n"
+        "1\tit's $$\n2\t\\\\if /*\n\\.\nselect count(*) from rows;\n",
         "drop table rows;\n",
         "select 1 / (count(*) = 2)::int from rows;\n",
     ),
@@ -329,7 +332,10 @@ def test_it_stops_at_a_failure_and_goes_on_from_there(
 def test_a_killed_psql_leaves_whole_changes(
     empty_database: str, other: str, tmp_path: Path
 ) -> None:
-    slow = "begin;\ncreate table slow (id int);\nselect pg_sleep(case when to_regclass('quick') is null then 600 else 0 end);\ncommit;\n"
+    slow = (
+        "begin;\ncreate table slow (id int);\n"
+        "select pg_sleep(case when to_regclass('quick') is null then 600 else 0 end);\ncommit;\n"
+    )
     write_project(
         tmp_path, {"a": table("a"), "slow": Sql(slow, "drop table slow;\n"), "z": table("z")}
     )
@@ -357,8 +363,38 @@ def test_a_killed_psql_leaves_whole_changes(
     same(empty_database, other)
 
 
+def further(dsn: str, before: int, process: subprocess.Popen[bytes]) -> bool:
+    """Tells whether psql has recorded another change, or ended."""
+    return process.poll() is not None or len(recorded(dsn)) > before
+
+
+def test_whenever_it_is_killed_what_is_recorded_is_there(
+    empty_database: str, tmp_path: Path
+) -> None:
+    chance = random.Random(7)  # noqa: S311
+    names = [f"t{number}" for number in range(8)]
+    slow = "begin;\ncreate table {0} (id int);\nselect pg_sleep(0.02);\ncommit;\n"
+    write_project(tmp_path, {name: Sql(slow.format(name)) for name in names})
+    argv = psql_command(empty_database, written(tmp_path), tmp_path)
+    both = (
+        "select (select array_agg(tablename::text order by tablename) from pg_tables"
+        " where schemaname = 'public'),"
+        " (select array_agg(change order by change) from sqitch.changes)"
+    )
+    killed = 0
+    while len(before := recorded(empty_database)) < len(names):
+        process = subprocess.Popen(argv, env=environment(), stdout=subprocess.DEVNULL)  # noqa: S603
+        wait_for(partial(further, empty_database, len(before), process))
+        time.sleep(chance.uniform(0, 0.03))
+        process.kill()
+        killed += process.wait() != 0
+        there, known = rows(empty_database, both)[0]
+        assert there == known
+    assert killed, "it was never killed"
+
+
 def test_two_at_once(empty_database: str, tmp_path: Path) -> None:
-    """One deploys while the other waits, and then finds nothing to do; with an index concurrently."""
+    """One deploys, an index concurrently too; the other waits, and then finds nothing to do."""
     slow = "select pg_sleep(0.7);\ncreate table a (id int);\n"
     changes = {
         "a": Sql(slow),
@@ -476,6 +512,9 @@ def test_surroundings_that_are_wrong(empty_database: str, tmp_path: Path) -> Non
     text = written(tmp_path)
     alone = psql(empty_database, text, tmp_path, "-1")
     assert (alone.returncode, "run it without -1" in alone.stderr) == (3, True)
+    for kind in ("VERSION_NUM", "SERVER_VERSION_NUM"):
+        old = psql(empty_database, text.replace(f":{kind}", "149999"), tmp_path)
+        assert (old.returncode, "PostgreSQL 15 or newer" in old.stderr) == (3, True)
     for setting, said in (
         ("default_transaction_read_only=on", "read-only"),
         ("standard_conforming_strings=off", "standard_conforming_strings is off"),
@@ -490,8 +529,9 @@ def test_surroundings_that_are_wrong(empty_database: str, tmp_path: Path) -> Non
 def test_a_psqlrc_does_not_matter(empty_database: str, other: str, tmp_path: Path) -> None:
     write_project(tmp_path, {**ABC, "ü": table("t", note="Zoë")})
     (tmp_path / "psqlrc").write_text(
-        "\\set AUTOCOMMIT off\n\\set ON_ERROR_ROLLBACK on\n\\set SINGLELINE on\n\\set FETCH_COUNT 1\n"
-        "\\pset format html\n\\timing on\n\\set ECHO all\n\\encoding LATIN1\n\\set ON_ERROR_STOP off\n"
+        "\\set AUTOCOMMIT off\n\\set ON_ERROR_ROLLBACK on\n\\set SINGLELINE on\n"
+        "\\set FETCH_COUNT 1\n\\pset format html\n\\timing on\n\\set ECHO all\n"
+        "\\encoding LATIN1\n\\set ON_ERROR_STOP off\n"
     )
     with psycopg.connect(empty_database) as conn:
         conn.execute("create schema elsewhere")
@@ -557,12 +597,16 @@ def test_an_ordinary_role_deploys_and_another_may_not(
 
 
 def test_the_lock_is_given_back_and_kept_from_scripts(empty_database: str, tmp_path: Path) -> None:
-    release = "begin;\ncreate table a ();\nselect pg_advisory_unlock_all();\nselect pg_advisory_lock(1);\ncommit;\n"
-    held = "begin;\ncreate table b ();\nselect 1 / (select (count(*) = 1)::int from pg_locks where locktype = 'advisory' and pid = pg_backend_pid());\ncommit;\n"
+    release = (
+        "begin;\ncreate table a ();\nselect pg_advisory_unlock_all();\n"
+        "select pg_advisory_lock(1);\ncommit;\n"
+    )
+    mine = "pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"
+    held = f"begin;\ncreate table b ();\nselect 1 / count(*) from {mine};\ncommit;\n"
     write_project(tmp_path, {"a": Sql(release), "b": Sql(held)})
     outer = (
         f"\\i {psql_command('', written(tmp_path), tmp_path)[-2]}\n"
-        "select 'locks: ' || count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid();\n"
+        f"select 'locks: ' || count(*) from {mine};\n"
     )
     (tmp_path / "outer.sql").write_text(outer)
     done = subprocess.run(  # noqa: S603

@@ -1,4 +1,4 @@
-"""The text of `sql`: what it is written from, what is refused, and that nothing breaks out of it."""
+"""The text of `sql`: what stands in it, what is refused, and that nothing breaks out of it."""
 
 from __future__ import annotations
 
@@ -221,3 +221,11 @@ def test_notes_and_names_do_not_break_out_of_comments(tmp_path: Path) -> None:
     assert "\x1b" not in script and "\u202e" not in script
     for line in script.splitlines():
         assert not line.startswith(("\\!", "\\q", "*/"))
+
+
+def test_the_page_tells_all_that_the_script_takes(tmp_path: Path) -> None:
+    write_project(tmp_path, {"i": Sql("create index concurrently i on a (id);\n")})
+    taken = set(re.findall(r"-v (integrations_db_\w+)=", text(tmp_path)))
+    page = (ROOT / "docs" / "offline.md").read_text()
+    assert len(taken) == 5
+    assert set(re.findall(r"-v (integrations_db_\w+)=", page)) == taken

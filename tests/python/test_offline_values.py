@@ -69,12 +69,12 @@ def test_any_text_is_what_it_was(worker_database: str, tmp_path: Path, texts: li
     script = "\\set x broken\n\\set integrations_db_name broken\n"
     for text in texts:
         script += (
-            f"select pg_catalog.encode(pg_catalog.convert_to({literal(text)}, 'UTF8'), 'hex');\n"
+            f"select encode(convert_to({literal(text)}, 'UTF8'), 'hex');\n"
             f"do $integrations_db$ begin perform set_config('a.b', ({literal([text])})[1], false);"
             " end $integrations_db$;\n"
-            "select pg_catalog.encode(pg_catalog.convert_to(current_setting('a.b'), 'UTF8'), 'hex');\n"
+            "select encode(convert_to(current_setting('a.b'), 'UTF8'), 'hex');\n"
             f"{set_command('v', text)}\n"
-            "select pg_catalog.encode(pg_catalog.convert_to(:'v', 'UTF8'), 'hex');\n"
+            "select encode(convert_to(:'v', 'UTF8'), 'hex');\n"
         )
     expected = "".join(f"{text.encode().hex()}\n" * 3 for text in texts)
     assert run(worker_database, script, tmp_path) == expected
@@ -118,7 +118,7 @@ def write(plan: Plan, folder: Path) -> Project:
     project = load_project(folder)
     for index in range(len(plan.changes)):
         for kind in ("deploy", "revert"):
-            path = project.path(index, kind)  # type: ignore[arg-type]
+            path = project.path(index, kind)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"select {index};\n")
     return project

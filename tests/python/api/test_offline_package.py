@@ -1,4 +1,4 @@
-"""The whole package by psql, with the script that `sql` writes: what the deployer would have made."""
+"""The whole package by psql, with the script that `sql` writes: what the deployer makes."""
 
 from __future__ import annotations
 
