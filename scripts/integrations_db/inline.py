@@ -29,6 +29,9 @@ _LEAVES = frozenset(("q", "quit", "c", "connect"))
 _SETS = re.compile(r"\\(?:set|getenv)\s+(\w+)")
 _SETS_ANY = re.compile(r"\\(?:gset|prompt)\b")
 _COPY_ROWS = re.compile(r"copy\b.*\bfrom\s+(?:stdin|stdout)\b", re.IGNORECASE | re.DOTALL)
+# The same by psql: its scanner passes over the rows, ours does not.
+_META_ROWS = re.compile(r"\\copy\b.*\bfrom\s+p?stdin\b", re.IGNORECASE)
+_END_OF_ROWS = re.compile(r"^\\\.\r?(?:\n|\Z)", re.MULTILINE)
 _DEEPEST = 20  # files that include each other
 
 
@@ -62,11 +65,15 @@ def inlined(
     source = _source(script)
     if script.execution == "psql":
         source = _with_includes(source, script.path, root)
-    found = scan(source, variables)
-    _check_metas(script.path, source, found)
-    _check_variables(script.path, source, found, variables)
-    text = _ended(script.path, _unframed(script, variables) if framed else source)
-    return Inlined(text, any(_COPY_ROWS.match(s.text) for s in found.statements))
+    read = _without_rows(script.path, source)
+    found = scan(read, variables)
+    _check_metas(script.path, read, found)
+    _check_variables(script.path, read, found, variables)
+    if framed:
+        text = _unframed(script, variables)
+        return Inlined(text + _ending(script.path, text), False)
+    rows = read != source or any(_COPY_ROWS.match(s.text) for s in found.statements)
+    return Inlined(source + _ending(script.path, read), rows)
 
 
 def _source(script: Script) -> str:
@@ -80,6 +87,28 @@ def _source(script: Script) -> str:
     return script.source
 
 
+def _without_rows(path: Path, source: str) -> str:
+    """Returns the text with blanks in the place of the rows of ``\\copy``.
+
+    Raises:
+        ScriptError: nothing ends them.
+    """
+    done = -1
+    while True:
+        for statement in scan(source).statements:
+            if statement.offset > done and _META_ROWS.match(statement.text):
+                break
+        else:
+            return source
+        done = statement.offset
+        first = source.find("\n", done) + 1 or len(source)
+        last = _END_OF_ROWS.search(source, first)
+        if not last:
+            raise ScriptError(f"{_at(path, source, done)}: its rows do not end with \\.")
+        blank = re.sub(r"[^\n]", " ", source[first : last.end()])
+        source = source[:first] + blank + source[last.end() :]
+
+
 def _at(path: Path, source: str, offset: int) -> str:
     """Returns file and line of a place."""
     return f"{shown(path)}:{source.count(chr(10), 0, offset) + 1}"
@@ -88,7 +117,7 @@ def _at(path: Path, source: str, offset: int) -> str:
 def _with_includes(source: str, path: Path, root: Path, depth: int = 0) -> str:
     """Returns the text with the files in it that it includes."""
     edits = []
-    for statement in scan(source).statements:
+    for statement in scan(_without_rows(path, source)).statements:
         found = _META.match(statement.text)
         if not found or found[1] not in _INCLUDES:
             continue
@@ -108,7 +137,8 @@ def _with_includes(source: str, path: Path, root: Path, depth: int = 0) -> str:
             inner = _source(read_script(file, "verify"))  # which may end as it likes
         except ScriptError as error:
             raise ScriptError(f"{error}\n{where} includes it.") from None
-        text = _ended(file, _with_includes(inner, file, root, depth + 1))
+        text = _with_includes(inner, file, root, depth + 1)
+        text += _ending(file, _without_rows(file, text))
         edits.append((statement.offset, statement.offset + len(statement.text), text.rstrip("\n")))
     return _edited(source, edits)
 
@@ -159,18 +189,18 @@ def _may_be_text(source: str, reference: Reference) -> bool:
     return form not in "'\"" and bool(re.search(r"\[[^\[\];]*\Z", source[: reference.offset]))
 
 
-def _ended(path: Path, source: str) -> str:
-    """Returns the text with what ends its last statement, so that another may follow.
+def _ending(path: Path, source: str) -> str:
+    """Returns what ends the last statement of a script, so that another may follow.
 
     Raises:
-        ScriptError: nothing ends it.
+        ScriptError: nothing does.
     """
-    text = source if source.endswith("\n") or not source else f"{source}\n"
+    line = "" if source.endswith("\n") or not source else "\n"
     rows = any(_COPY_ROWS.match(statement.text) for statement in scan(source).statements)
-    for tail in ("", ";\n", "\\.\n") if rows else ("", ";\n"):
-        after = scan(f"{text}{tail}{_PROBE};\n")
+    for end in ("", ";\n", "\\.\n") if rows else ("", ";\n"):
+        after = scan(f"{source}{line}{end}{_PROBE};\n")
         if after.statements and after.statements[-1].text == _PROBE:
-            return text + tail
+            return line + end
     raise ScriptError(
         f"{shown(path)}: something in it (a quote, a parenthesis, a body) is not closed before the "
         "file ends"

@@ -95,6 +95,12 @@ KINDS = {
         "drop table rows;\n",
         "select 1 / (count(*) = 2)::int from rows;\n",
     ),
+    "copied": Sql(
+        "create table copied (words text);\n\\copy copied from stdin\nit's (\n\\.\n"
+        "\\copy copied from stdin (format csv)\n/* \\if\n\\.\n\\ir more/x.sql\ninsert into copied values ('x')\n",
+        "drop table copied;\n",
+        "select 1 / (count(*) = 3)::int from copied;\n",
+    ),
     "never": table("never"),
     "after": table("after", requires=("rows",), conflicts=()),
 }
@@ -118,6 +124,7 @@ def project(folder: Path) -> Path:
     (folder / "revert" / "quoted.sql").write_text(old)
     (folder / "deploy" / "more").mkdir()
     (folder / "deploy" / "more" / "rows.sql").write_text("create table asks (id int)")
+    (folder / "deploy" / "more" / "x.sql").write_text("delete from copied where words = 'x';")
     (folder / "deploy" / "more" / "drop.sql").write_text("drop table asks;\n-- done")
     return folder
 
@@ -155,8 +162,8 @@ def test_equal_to_the_deployer(empty_database: str, other: str, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     rest = psql(empty_database, written(folder, *SET, "--from", "waits"), folder)
     assert rest.returncode == 0, rest.stderr
-    assert "[1/10] + quoted\n" in rest.stdout
-    assert "[4/10] + built @v2 (not atomic)\n" in rest.stdout
+    assert "[1/11] + quoted\n" in rest.stdout
+    assert "[4/11] + built @v2 (not atomic)\n" in rest.stdout
     same(empty_database, other)
     assert rows(empty_database, "select words from named") == [("it's \\a:b\nc",)]
 
@@ -477,8 +484,9 @@ def test_a_mark_is_forgotten_as_the_message_says(empty_database: str, tmp_path: 
     assert psql(empty_database, written(tmp_path), tmp_path).returncode == 0
 
 
-def test_rows_of_copy_cannot_be_passed_over(empty_database: str, tmp_path: Path) -> None:
-    copy = "create table r (id text);\ncopy r from stdin;\nit's\n\\.\n"
+@pytest.mark.parametrize("copy", ["copy r from stdin;", "\\copy r from stdin"])
+def test_rows_of_copy_cannot_be_passed_over(empty_database: str, tmp_path: Path, copy: str) -> None:
+    copy = f"create table r (id text);\n{copy}\nit's\n\\.\n"
     stuck = table("z", verify="select 1 / 0;\n")
     write_project(tmp_path, {"r": Sql(copy), "z": stuck})
     text = written(tmp_path)

@@ -121,6 +121,7 @@ def test_the_command(tmp_path: Path) -> None:
         ("\\i :file\n", "known only when it runs"),
         ("\\i nosuch.sql\n", r"nosuch\.sql: cannot be read: No such file"),
         ("\\ir x.sql\n", "files include each other"),
+        ("\\copy t from stdin\n1\n", r"deploy/x\.sql:2: its rows do not end"),
         ("select (1;\n", "is not closed before the file ends"),
         ("\\echo hi\nselect 'open;\n", "is not closed before the file ends"),
         ("begin;\nselect 1;\n", "BEGIN without COMMIT"),
