@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from psycopg import sql
 
@@ -32,9 +31,10 @@ from integrations_db.transaction import DEFERRED, WRITES
 
 __all__ = ["offline_script", "write"]
 
-# The dollar quotes of the blocks: no literal has a dollar sign.
+_TAG = "$integrations_db$"  # the dollar quotes of the blocks: no literal has a dollar sign
 _REDIRECTS = re.compile(r"\\(?:o|out)\b")
-_TAG = "$integrations_db$"
+
+_Requires = Mapping[int, Sequence[tuple[str, str | sql.Composable]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,18 @@ def offline_script(
     if _TAG in project.registry:
         raise Failure(f"the registry cannot be called {project.registry} in such a script")
     project.unique_scripts()
-    steps = _Steps(project, chosen, revert, variables)
-    return _rendered(project, chosen, revert, steps, generated or _now())
+    kind: marker.Action = "revert" if revert else "deploy"
+    kinds: tuple[Kind, ...] = ("revert",) if revert else ("deploy", "verify")
+    indexes = range(chosen.low, chosen.high)
+    known = _variables(project, kinds, variables)
+    steps = _steps(
+        project,
+        indexes[::-1] if revert else indexes,
+        kind,
+        known,
+        {} if revert else _requires(project, indexes),
+    )
+    return _rendered(project, chosen, kind, steps, known, generated or _now())
 
 
 def _chosen(
@@ -206,173 +216,262 @@ class _Step:
     unmark: str
 
 
-class _Steps:
-    """What the template says of each change, and what it needs to know of all."""
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """A change of another project that one of ours requires, or conflicts with.
 
-    def __init__(
-        self, project: Project, chosen: _Range, revert: bool, given: Mapping[str, str]
-    ) -> None:
-        self.project = project
-        self.revert = revert
-        self.kind: marker.Action = "revert" if revert else "deploy"
-        kinds: tuple[Kind, ...] = ("revert",) if revert else ("deploy", "verify")
-        self.variables = {kind: project.variables(kind, given) for kind in kinds}
-        for name in {name for each in self.variables.values() for name in each}:
-            if name.startswith(NAMES):
-                raise Failure(f"{name}: names that begin with {NAMES} are those of the script")
-        self.known = {
-            kind: psql.script_variables(each, registry=project.registry)
-            for kind, each in self.variables.items()
-        }
-        # Set once for all where every kind of script has the same.
-        self.shared = len({tuple(sorted(each.items())) for each in self.variables.values()}) == 1
-        self.elsewhere: list[dict[str, Any]] = []
-        # Whether a script before has made constraints that wait, by its text.
-        self.deferring = any(
-            "deferr" in project.path(index, "deploy").read_text(errors="replace").lower()
-            for index in range(chosen.low)
-            if project.path(index, "deploy").exists()
-        )
-        indexes = range(chosen.low, chosen.high)
-        requires = {} if revert else self._requires(indexes)
-        self.stored = False  # whether a script before may have stored settings for new sessions
-        sign = "-" if revert else "+"
-        self.steps = [
-            self._step(index, requires.get(index, []), f"[{number}/{len(indexes)}] {sign}")
-            for number, index in enumerate(reversed(indexes) if revert else indexes, 1)
-        ]
+    Attributes:
+        position: of our change in the plan, from 1.
+        conflict: whether it must not be there; as SQL has it.
+        message: what to say if it is not so.
+        query: what gives the ID of the other change, if it is deployed.
+    """
 
-    def _requires(self, indexes: range) -> dict[int, list[tuple[str, str | sql.Composable]]]:
-        """Resolves what the changes require; what other projects must have is asked later."""
-        plan = self.project.plan
+    position: int
+    conflict: str
+    message: str
+    query: str
 
-        def elsewhere(dependency: Dependency) -> sql.Composable | None:
-            assert dependency.project is not None  # noqa: S101  # else it is ours
-            query = registry.change_id_query(
-                None,
-                self.project.registry,
-                dependency.project,
-                dependency.change,
-                dependency.tag,
+
+@dataclass(frozen=True, slots=True)
+class _Variables:
+    """The psql variables of the scripts, by their kind.
+
+    Attributes:
+        given: those of the project and the command line.
+        known: all that a script will find set.
+        shared: whether every kind has the same, so that they are set but once.
+    """
+
+    given: Mapping[Kind, Mapping[str, str]]
+    known: Mapping[Kind, Mapping[str, str]]
+    shared: bool
+
+    def lines(self, kind: Kind) -> list[str]:
+        """Returns what sets those of a kind before each of its scripts, if that has to be."""
+        return [] if self.shared else psql.set_commands(self.given[kind])
+
+
+def _variables(project: Project, kinds: Sequence[Kind], given: Mapping[str, str]) -> _Variables:
+    """Returns the variables of these kinds of scripts.
+
+    Raises:
+        Failure: one of them is the script's own, or a setting of psql.
+    """
+    each = {kind: project.variables(kind, given) for kind in kinds}
+    if odd := sorted(name for them in each.values() for name in them if name.startswith(NAMES)):
+        raise Failure(f"{odd[0]}: names that begin with {NAMES} are those of the script itself")
+    known = {
+        kind: psql.script_variables(them, registry=project.registry) for kind, them in each.items()
+    }
+    return _Variables(
+        each, known, len({tuple(sorted(them.items())) for them in each.values()}) == 1
+    )
+
+
+def _outside(project: Project, indexes: range) -> list[_Need]:
+    """Returns what the changes need of other projects, which only the database can tell."""
+    plan, needs = project.plan, []
+    for index in indexes:
+        change = plan.changes[index]
+        for dependency in (*change.requires, *change.conflicts):
+            if dependency.project in (None, plan.project):
+                continue
+            does, has = ("requires", "is not")
+            if dependency.conflict:
+                does, has = ("conflicts with", "is")
+            needs.append(
+                _Need(
+                    position=index + 1,
+                    conflict="true" if dependency.conflict else "false",
+                    message=f"{change.name} {does} {dependency.name_in(plan.project)}, "
+                    f"which {has} deployed",
+                    query=_query(project, dependency),
+                )
             )
-            return None if dependency.conflict else sql.SQL(f"({query})")
+    return needs
 
-        found = requirements(self.project, indexes, elsewhere)
-        for index in indexes:
-            change = plan.changes[index]
-            for dependency in (*change.requires, *change.conflicts):
-                if dependency.project in (None, plan.project):
-                    continue
-                name = dependency.name_in(plan.project)
-                does, has = (
-                    ("conflicts with", "is") if dependency.conflict else ("requires", "is not")
-                )
-                self.elsewhere.append(
-                    {
-                        "position": index + 1,
-                        "conflict": "true" if dependency.conflict else "false",
-                        "message": f"{change.name} {does} {name}, which {has} deployed",
-                        "query": registry.change_id_query(
-                            None,
-                            self.project.registry,
-                            dependency.project,
-                            dependency.change,
-                            dependency.tag,
-                        ),
-                    }
-                )
-        return found
 
-    def _path(self, script: Script) -> str:
-        """Returns what a script is called, wherever the command is run."""
-        path = Path(os.path.abspath(script.path))
-        if path.is_relative_to(self.project.root):
-            path = path.relative_to(self.project.root)
-        return plain(path.as_posix())
+def _query(project: Project, dependency: Dependency) -> str:
+    """Returns the query for the ID of a change of another project."""
+    return registry.change_id_query(
+        None, project.registry, dependency.project or "", dependency.change, dependency.tag
+    )
 
-    def _defers(self, script: Script) -> bool:
-        """Tells whether a verify script may do what a deferred constraint waits for."""
-        return (
-            self.deferring
-            and script.kind == "verify"
-            and script.own_transaction
-            and bool(WRITES.search(script.source))
-        )
 
-    def _why(self, script: Script) -> str:
-        """Returns why no transaction can hold a script."""
-        return plain((script.why or "").replace(shown(script.path), self._path(script)))
+def _requires(project: Project, indexes: range) -> _Requires:
+    """Resolves what the changes require; of other projects as a query.
 
-    def _part(self, script: Script, framed: bool) -> _Part:
-        """Returns a script as the template has it; ``framed``: in a transaction around it."""
-        found = inlined(script, self.project.root, self.known[script.kind], framed=framed)
-        return _Part(
-            path=self._path(script),
-            hash=script_hash(script.path),
-            text=found.text,
-            rows=found.rows,
-            redirects=bool(_REDIRECTS.search(found.text)),
-            psql=script.execution == "psql",
-            atomic=script.execution == "atomic",
-            begin=f"{script.begin}\n" if "--" in script.begin else script.begin,
-            own_transaction=script.own_transaction,
-            deferred=self._defers(script),
-            adopts=self.stored,
-            variables=[] if self.shared else psql.set_commands(self.variables[script.kind]),
-        )
+    Raises:
+        Failure: one is missing, or conflicts.
+    """
 
-    def _step(
-        self, index: int, requires: Sequence[tuple[str, str | sql.Composable]], sign: str
-    ) -> _Step:
-        """Returns a change as the template has it; ``sign``: what its first line begins with."""
-        project, plan = self.project, self.project.plan
-        change, there = plan.changes[index], (project.registry, plan.project)
-        script = project.script(index, self.kind, self.known[self.kind])
-        self.deferring = self.deferring or "deferr" in script.source.lower()
+    def elsewhere(dependency: Dependency) -> sql.Composable | None:
+        # Whether a conflict is there will be seen.
+        return None if dependency.conflict else sql.SQL(f"({_query(project, dependency)})")
+
+    return requirements(project, indexes, elsewhere)
+
+
+def _path(project: Project, script: Script) -> str:
+    """Returns what a script is called, wherever the command is run."""
+    path = Path(os.path.abspath(script.path))
+    if path.is_relative_to(project.root):
+        path = path.relative_to(project.root)
+    return plain(path.as_posix())
+
+
+def _part(
+    project: Project,
+    script: Script,
+    variables: _Variables,
+    *,
+    framed: bool,
+    deferred: bool = False,
+    adopts: bool,
+) -> _Part:
+    """Returns a script as the template has it; ``framed``: in a transaction around it."""
+    found = inlined(script, project.root, variables.known[script.kind], framed=framed)
+    return _Part(
+        path=_path(project, script),
+        hash=script_hash(script.path),
+        text=found.text,
+        rows=found.rows,
+        redirects=bool(_REDIRECTS.search(found.text)),
+        psql=script.execution == "psql",
+        atomic=script.execution == "atomic",
+        begin=f"{script.begin}\n" if "--" in script.begin else script.begin,
+        own_transaction=script.own_transaction,
+        deferred=deferred,
+        adopts=adopts,
+        variables=variables.lines(script.kind),
+    )
+
+
+def _steps(
+    project: Project,
+    indexes: Sequence[int],
+    kind: marker.Action,
+    variables: _Variables,
+    requires: _Requires,
+) -> list[_Step]:
+    """Returns the changes as the template has them, in the order in which they run."""
+    # By the texts so far: whether constraints may wait, and settings be stored for new sessions.
+    first = min(indexes)
+    deferring = any(map(_deferring, (project.path(index, "deploy") for index in range(first))))
+    storing = False
+    steps = []
+    for number, index in enumerate(indexes, 1):
+        script = project.script(index, kind, variables.known[kind])
         check = None
-        if not self.revert and project.path(index, "verify").exists():
-            check = project.script(index, "verify", self.known["verify"])
+        if kind == "deploy" and project.path(index, "verify").exists():
+            check = project.script(index, "verify", variables.known["verify"])
         obstacle = next((s for s in (script, check) if s and s.execution != "atomic"), None)
-        part = self._part(script, framed=obstacle is None)
-        self.stored = self.stored or stores(script.source)
-        verify = self._part(check, framed=check.execution == "atomic") if check else None
-        before = change if self.revert else plan.changes[index - 1] if index else None
-        if self.revert:
-            record = registry.reversion(None, project.registry, plan, change, None)
-        else:
-            record = registry.deployment(
-                None, project.registry, plan, change, project.hash(index), requires, None, None
+        part = _part(project, script, variables, framed=obstacle is None, adopts=storing)
+        deferring = deferring or _deferring(script.path)
+        storing = storing or stores(script.source)
+        verify = None
+        if check:
+            verify = _part(
+                project,
+                check,
+                variables,
+                framed=check.execution == "atomic",
+                deferred=deferring and check.own_transaction and bool(WRITES.search(check.source)),
+                adopts=storing,
             )
-        remarks = "" if obstacle is None else " (not atomic)"
-        remarks += "" if self.revert or verify else " (not verified)"
-        return _Step(
-            position=index + 1,
-            id=change.id,
-            name=plain(change.name),
-            title=plain(change.title),
-            echo=f"{sign} {plain(change.title)}{remarks}",
-            note=[plain(line) for line in change.note.splitlines()],
-            atomic=obstacle is None,
-            why=self._why(obstacle) if obstacle else "",
-            script=part,
-            verify=verify,
-            last_literal=literal(before.id if before else None),
-            advisory="advisory" in script.source.lower(),
-            stores=stores(script.source),
-            record=record,
-            mark=marker.marking(*there, change, self.kind, part.path, part.hash),
-            ran=marker.noting(*there, change.id, "ran to its end, but was not verified"),
-            unmark=marker.clearing(*there, change.id),
+        steps.append(
+            _step(
+                project,
+                index,
+                kind,
+                script,
+                (part, verify),
+                obstacle,
+                _record(project, index, kind, requires),
+                f"[{number}/{len(indexes)}]",
+            )
         )
+    return steps
+
+
+def _deferring(path: Path) -> bool:
+    """Tells whether a script may make constraints that wait, by its text."""
+    return path.exists() and b"deferr" in path.read_bytes().lower()
+
+
+def _record(project: Project, index: int, kind: marker.Action, requires: _Requires) -> str:
+    """Returns the statements that record a change as deployed or reverted."""
+    change = project.plan.changes[index]
+    if kind == "revert":
+        return registry.reversion(None, project.registry, project.plan, change, None)
+    return registry.deployment(
+        None,
+        project.registry,
+        project.plan,
+        change,
+        project.hash(index),
+        requires[index],
+        None,
+        None,
+    )
+
+
+def _step(
+    project: Project,
+    index: int,
+    kind: marker.Action,
+    script: Script,
+    parts: tuple[_Part, _Part | None],
+    obstacle: Script | None,
+    record: str,
+    count: str,
+) -> _Step:
+    """Returns a change as the template has it; ``count``: how its first line begins."""
+    plan, (part, verify) = project.plan, parts
+    change, there = plan.changes[index], (project.registry, plan.project)
+    before = change if kind == "revert" else plan.changes[index - 1] if index else None
+    title = plain(change.title)
+    said = f"{count} {'-' if kind == 'revert' else '+'} {title}"
+    said += " (not atomic)" if obstacle else ""
+    said += "" if kind == "revert" or verify else " (not verified)"
+    why = ""
+    if obstacle and obstacle.why:
+        why = plain(obstacle.why.replace(shown(obstacle.path), _path(project, obstacle)))
+    return _Step(
+        position=index + 1,
+        id=change.id,
+        name=plain(change.name),
+        title=title,
+        echo=said,
+        note=[plain(line) for line in change.note.splitlines()],
+        atomic=obstacle is None,
+        why=why,
+        script=part,
+        verify=verify,
+        last_literal=literal(before.id if before else None),
+        advisory="advisory" in script.source.lower(),
+        stores=stores(script.source),
+        record=record,
+        mark=marker.marking(*there, change, kind, part.path, part.hash),
+        ran=marker.noting(*there, change.id, "ran to its end, but was not verified"),
+        unmark=marker.clearing(*there, change.id),
+    )
 
 
 def _rendered(
-    project: Project, chosen: _Range, revert: bool, every: _Steps, generated: datetime
+    project: Project,
+    chosen: _Range,
+    kind: marker.Action,
+    steps: Sequence[_Step],
+    known: _Variables,
+    generated: datetime,
 ) -> str:
     """Returns the text of the script."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    plan, steps = project.plan, every.steps
+    plan, revert = project.plan, kind == "revert"
+    storing = any(step.stores for step in steps)
     environment = Environment(  # noqa: S701  # it writes SQL, no HTML
         loader=PackageLoader("integrations_db"),
         undefined=StrictUndefined,
@@ -383,11 +482,11 @@ def _rendered(
     environment.filters |= {"literal": literal, "quoted": psql.quoted}
     count = "1 change" if len(steps) == 1 else f"{len(steps)} changes"
     verb, done = ("Reverts", "reverted") if revert else ("Deploys", "deployed")
-    stored, adopt, adopt_path = adopting() if every.stored else ("", "", "")
+    stored, adopt, adopt_path = adopting() if storing else ("", "", "")
     creation = registry.creation(project.registry)
     changes = plan.changes[chosen.low : chosen.high]
     schema = sql.Identifier(project.registry).as_string(None)
-    shared = next(iter(every.variables.values()))
+    shared = next(iter(known.given.values()))
     return environment.get_template("offline.sql.j2").render(
         headline=f"{verb} {count} of project {plain(plan.project)}, with their records",
         ending=f"Done: the {count} of this script {'is' if len(steps) == 1 else 'are'} {done}",
@@ -402,7 +501,7 @@ def _rendered(
         to_text=_stands(plan, chosen.low if revert else chosen.high),
         generated=f"{generated:%Y-%m-%d %H:%M:%S} UTC by integrations-db {__version__}",
         revert=revert,
-        kind=every.kind,
+        kind=kind,
         low=chosen.low,
         high=chosen.high,
         low_literal=literal(_named(plan, chosen.low)),
@@ -417,7 +516,7 @@ def _rendered(
         ],
         ids=literal([change.id for change in changes]),
         barriers=[step for step in steps if step.script.rows or (step.verify and step.verify.rows)],
-        elsewhere=every.elsewhere,
+        elsewhere=[] if revert else _outside(project, range(chosen.low, chosen.high)),
         requiring=registry.requiring_query(None, project.registry, [c.id for c in changes])
         if revert
         else "",
@@ -425,9 +524,9 @@ def _rendered(
         any_apart=not all(step.atomic for step in steps),
         variables=[
             psql.set_command("registry", project.registry),
-            *(psql.set_commands(shared) if every.shared else []),
+            *(psql.set_commands(shared) if known.shared else []),
         ],
-        any_variables=any(every.variables.values()),
+        any_variables=any(known.given.values()),
         tags=[
             registry.tagging(None, project.registry, plan, change, tag, None)
             for change in plan.changes[max(chosen.low - 1, 0) : chosen.high - 1]
@@ -448,7 +547,7 @@ def _rendered(
         own_path=OWN_PATH,
         savepoint=VERIFY_SAVEPOINT,
         deferred=DEFERRED,
-        adopts=every.stored,
+        adopts=storing,
         stored=stored,
         adopt=adopt,
         adopt_path=adopt_path,

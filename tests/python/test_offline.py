@@ -97,7 +97,8 @@ KINDS = {
     ),
     "copied": Sql(
         "create table copied (words text);\n\\copy copied from stdin\nit's (\n\\.\n"
-        "\\copy copied from stdin (format csv)\n/* \\if\n\\.\n\\ir more/x.sql\ninsert into copied values ('x')\n",
+        "\\copy copied from stdin (format csv)\n/* \\if\n\\.\n\\ir more/x.sql\n"
+        "insert into copied values ('x')\n",
         "drop table copied;\n",
         "select 1 / (count(*) = 3)::int from copied;\n",
     ),
@@ -228,6 +229,19 @@ def test_a_tag_that_was_added_since(empty_database: str, other: str, tmp_path: P
     run_json(tmp_path, "deploy", other)
     assert psql(empty_database, written(tmp_path, "--from", "a"), tmp_path).returncode == 0
     same(empty_database, other)
+
+
+def test_a_registry_with_an_odd_name(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": table("a", tags=("t",)), "b": table("b", requires=("a",))})
+    with (tmp_path / "sqitch.conf").open("a") as conf:
+        conf.write("\tregistry = \"it's 100%% %s {r} $x :'a'\"\n")
+    for options in (("--to", "a"), ("--from", "a")):
+        done = psql(empty_database, written(tmp_path, *options), tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert "Deployed: 2 of 2" in run(tmp_path, "status", "--check", empty_database).stdout
+    back = psql(empty_database, written(tmp_path, "--revert", "--all"), tmp_path)
+    assert back.returncode == 0, back.stderr
+    assert run_json(tmp_path, "status", empty_database)["deployed"] == 0
 
 
 ABC = {"a": table("a", tags=("v1",)), "b": table("b", requires=("a",)), "c": table("c")}
