@@ -97,7 +97,7 @@ KINDS = {
     ),
     "copied": Sql(
         "create table copied (words text);\n\\copy copied from stdin\nit's (\n\\.\n"
-        "\\copy copied from stdin (format csv)\n/* \\if\n\\.\n\\ir more/x.sql\n"
+        "\\copy copied from stdin\n/* \\if\n\\.\n\\ir more/x.sql\n"
         "insert into copied values ('x')\n",
         "drop table copied;\n",
         "select 1 / (count(*) = 3)::int from copied;\n",
