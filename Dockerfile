@@ -37,4 +37,5 @@ ENV PATH=/opt/integrations-db/bin:$PATH \
 USER 10001:10001
 # A project of yours that is mounted here is deployed in place of the one in the image.
 WORKDIR /project
+STOPSIGNAL SIGTERM
 ENTRYPOINT ["integrations-db"]

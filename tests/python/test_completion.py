@@ -181,7 +181,8 @@ def test_no_key_connects_or_loads_a_driver(project: Path) -> None:
         [sys.executable, "-c", code],
         cwd=project,
         env=environment(
-            _INTEGRATIONS_DB_COMPLETE="bash_complete", COMP_LINE="integrations-db deploy x --to b"
+            _INTEGRATIONS_DB_COMPLETE="bash_complete",
+            COMP_LINE="integrations-db deploy host=h --to b",
         ),
         capture_output=True,
         text=True,
