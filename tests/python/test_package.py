@@ -150,6 +150,34 @@ def test_the_same_tree_gives_the_same_bytes(built: Built, tmp_path: Path) -> Non
 
 
 @pytest.mark.static
+@pytest.mark.long
+def test_the_tests_run_from_the_source_distribution(built: Built, tmp_path: Path) -> None:
+    """Without git: those that read most files, and those of what is built from there."""
+    with tarfile.open(built.sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    source = tmp_path / NAME
+    here = "tests/python"
+    chosen = [f"{here}/test_{name}.py" for name in ("documents", "makefile", "plan", "static_sql")]
+    chosen += [f"{here}/test_package.py::{test.__name__}" for test in FROM_ANY_TREE]
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "pytest", "-q", "-m", "static", "-p", "no:cacheprovider", *chosen],
+        cwd=source,
+        env=environment(PYTHONPATH=str(source / "scripts"), PYTHONDONTWRITEBYTECODE="1"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "skipped" not in done.stdout.splitlines()[-1]
+
+
+FROM_ANY_TREE = [
+    test_the_wheel_has_what_a_deployment_needs_and_no_more,
+    test_the_source_distribution_has_every_file,
+]
+
+
+@pytest.mark.static
 def test_the_metadata_is_complete(built: Built) -> None:
     with zipfile.ZipFile(built.wheel) as wheel:
         told = message_from_bytes(wheel.read(f"{NAME}.dist-info/METADATA"))
@@ -204,11 +232,12 @@ class Installed:
     ) -> subprocess.CompletedProcess[str]:
         """Runs the command as an ordinary user."""
         program = self.folder / "bin" / ("python" if python else "integrations-db")
-        kept = environment(PYTHONDONTWRITEBYTECODE="", PYTHONPATH="", **env)
+        others = ("PYTHON", "INTEGRATIONS_DB_STATE", "XDG_", "VIRTUAL_ENV")
+        kept = {name: it for name, it in environment().items() if not name.startswith(others)}
         return subprocess.run(  # noqa: S603
             [str(program), *python, *arguments],
             cwd=folder,
-            env={name: value for name, value in kept.items() if value or name not in kept},
+            env=kept | env,
             capture_output=True,
             text=True,
             check=False,
@@ -291,8 +320,10 @@ def closed(installed: Installed) -> Iterator[Path]:
 def test_without_a_server_it_says_what_to_do(
     installed: Installed, closed: Path, arguments: list[str]
 ) -> None:
-    for home in (str(closed), "/nonexistent"):
-        done = installed.run(*arguments, folder=Path("/"), HOME=home)
+    for place in ({"HOME": str(closed)}, {"INTEGRATIONS_DB_STATE": "/nonexistent/state"}):
+        if "HOME" in place and installed.user is None and os.geteuid() == 0:
+            continue  # root's server is not in his home
+        done = installed.run(*arguments, folder=Path("/"), **place)
         assert done.returncode == 1
         assert done.stderr == (
             "integrations-db: the embedded PostgreSQL is not installed: pip install"
