@@ -90,18 +90,23 @@ def terminal(request: pytest.FixtureRequest, project: Path) -> Iterator[Terminal
     """A shell with the completion, in the project."""
     shell: str = request.param
     options = {"bash": ["--norc", "--noprofile", "-i"], "zsh": ["-f", "-i"]}[shell]
-    program = require(shell)
-    process, descriptor = pty.fork()
-    if process == 0:
-        os.chdir(project)
-        os.execve(program, [shell, *options], surroundings(PS1="$ "))  # noqa: S606
-    it = Terminal(descriptor)
-    prepare = "autoload -Uz compinit; compinit -u -D; " if shell == "zsh" else ""
-    # The shell echoes what is typed; what it prints has no quotes.
-    it.type(f'{prepare}eval "$({SOURCE.format(shell)})"; echo rea""dy\n', "ready")
-    yield it
-    os.close(descriptor)
-    os.waitpid(process, 0)
+    ours, its = pty.openpty()
+    # The leader of a session that opens a terminal has it as its own.
+    opened = 'terminal=$1; shift; exec "$@" <>"$terminal" >&0 2>&1'
+    with subprocess.Popen(  # noqa: S603
+        ["/bin/sh", "-c", opened, "sh", os.ttyname(its), require(shell), *options],
+        cwd=project,
+        env=surroundings(PS1="$ "),
+        start_new_session=True,
+    ) as process:
+        it = Terminal(ours)
+        prepare = "autoload -Uz compinit; compinit -u -D; " if shell == "zsh" else ""
+        # The shell echoes what is typed; what it prints has no quotes.
+        it.type(f'{prepare}eval "$({SOURCE.format(shell)})"; echo rea""dy\n', "ready")
+        yield it
+        process.kill()
+    os.close(ours)
+    os.close(its)
 
 
 def test_a_key_completes(terminal: Terminal) -> None:

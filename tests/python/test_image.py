@@ -104,7 +104,9 @@ def image(server: Server) -> Iterator[tuple[Any, str]]:
         arguments["BASE_IMAGE"] = base
     if any((ROOT / "build" / "wheels").glob("hatchling-*")):
         arguments["PIP_NO_INDEX"] = "1"
-    built, _ = client.images.build(path=str(ROOT), buildargs=arguments, rm=True)
+    built, _ = client.images.build(
+        path=str(ROOT), tag="integrations-db:test", buildargs=arguments, rm=True
+    )
     yield client, built.id
 
 
