@@ -187,7 +187,7 @@ select 'role', jsonb_build_object(
          'member_of', coalesce((select jsonb_agg(distinct g.name) from pg_auth_members as m join role as g on g.oid = m.roleid
                                  where m.member = x.oid), '[]'))
   from role as r join pg_roles as x on x.oid = r.oid
- where x.rolname <> %(deployer)s and x.rolname !~ '^pg_'
+ where x.rolname is distinct from %(deployer)s and x.rolname !~ '^pg_'
    and (x.oid in (select nspowner from namespace union all select relowner from relation union all select proowner from routine)
         or r.name in (select grantee from privilege)
         or exists (select from pg_policy as y join relation as c on c.oid = y.polrelid where x.oid = any (y.polroles)))

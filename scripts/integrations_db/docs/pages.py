@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -70,6 +71,7 @@ def _only_markdown(value: object) -> object:
     return value
 
 
+@cache
 def _markdown() -> Environment:
     made = Environment(  # noqa: S701  # no HTML: see _only_markdown
         loader=FileSystemLoader(_TEMPLATES),
@@ -224,11 +226,11 @@ class _Book:
             if region.kind == "error"
         }
 
-    def render(self, region: Region) -> str:
-        """Returns the text of a region.
+    def add(self, region: Region) -> None:
+        """Takes a region in.
 
         Raises:
-            Failure: it is about something that is not there; the message names its line.
+            Failure: there is no such kind, or it takes other names; the message names its line.
         """
         about = _KINDS.get(region.kind)
         if about is None:
@@ -240,6 +242,15 @@ class _Book:
             raise Failure(f"{region.place}: the region {region.kind} takes one name.")
         if about == "nothing" and region.names:
             raise Failure(f"{region.place}: the region {region.kind} takes no name.")
+        self.regions.append(region)
+
+    def render(self, region: Region) -> str:
+        """Returns the text of a region.
+
+        Raises:
+            Failure: it is about something that is not there; the message names its line.
+        """
+        about = _KINDS[region.kind]
         part = self.schemas(region) if about.startswith("schema") else self.model
         values: dict[str, Any] = {"model": part, "name": (*region.names, "")[0]}
         if about == "table":
@@ -292,8 +303,11 @@ def _everything(model: Model) -> Iterator[tuple[tuple[str, str], str, str, tuple
         Kind and name; the schema; the page that is made for it where there is none; the region that
         tells it.
     """
+    plain = {it.name: re.sub(r"[^A-Za-z0-9_-]+", "_", it.name) for it in model.schemas}
     for schema in model.schemas:
-        page = f"schema_{words.slug(schema.name)}.md"
+        name = plain[schema.name]
+        alone = list(plain.values()).count(name) == 1
+        page = f"schema_{name if alone else words.slug(schema.name)}.md"
         for table in model.tables:
             if table.schema == schema.name:
                 yield ("table", table.full_name), schema.name, page, ("table", table.full_name)
@@ -338,10 +352,10 @@ def render(model: Model, folder: Path) -> Pages:
     told = book.told()
     wanted = list(_everything(model))
     missing = [it for it in wanted if it[0] not in told]
-    begun = {(kind, schema) for (kind, name), schema, _, _ in wanted if (kind, name) in told}
+    begun = {page for it, _, page, _ in wanted if it in told and it[0] != "diagram"}
     new: dict[str, str] = {}
-    for (kind, _), schema, page, _ in missing:
-        if page not in texts and (kind, schema) not in begun:
+    for _, schema, page, _ in missing:
+        if page not in texts and page not in begun:
             template = "schema" if page.startswith("schema_") else page.removesuffix(".md")
             new.setdefault(page, book.page(template, name=schema, model=model))
     _find(book, new)
@@ -363,9 +377,7 @@ def render(model: Model, folder: Path) -> Pages:
 def _find(book: _Book, texts: Mapping[str, str]) -> None:
     for name, text in texts.items():
         for region in find(text, name):
-            if region.kind not in _KINDS:
-                book.render(region)  # which refuses it
-            book.regions.append(region)
+            book.add(region)
 
 
 def stale(pages: Pages, folder: Path) -> dict[str, str]:
@@ -384,7 +396,7 @@ def stale(pages: Pages, folder: Path) -> dict[str, str]:
             lines = difflib.unified_diff(
                 there.splitlines(), text.splitlines(), name, "the database", lineterm="", n=1
             )
-            found[name] = "\n".join(f"  {line[:200]}" for line, _ in zip(lines, range(20), strict=False))
+            found[name] = "\n".join(f"  {line[:200]}" for line, _ in zip(lines, range(40), strict=False))
     return found
 
 
@@ -408,19 +420,24 @@ def write(texts: Mapping[str, str], folder: Path) -> None:
 # -- HTML ---------------------------------------------------------------------------------------
 
 
-def reference(model: Model) -> str:
-    """Returns the page of HTML: it needs no other file, and no network."""
-    environment = Environment(
+@cache
+def _html() -> Environment:
+    made = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         undefined=StrictUndefined,
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= _HELPERS
+    made.globals |= _HELPERS
+    return made
+
+
+def reference(model: Model) -> str:
+    """Returns the page of HTML: it needs no other file, and no network."""
     script = _without_blank_lines((_TEMPLATES / "reference.js").read_text(encoding="utf-8"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    text = environment.get_template("reference.html.j2").render(
+    text = _html().get_template("reference.html.j2").render(
         model=model,
         idents={it.name: it.ident for it in model.schemas},
         drawings=drawing.drawings(model),
