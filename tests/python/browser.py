@@ -158,9 +158,9 @@ def started() -> Iterator[Browser]:
     in_read, in_write = os.pipe()
     out_read, out_write = os.pipe()
 
-    process = subprocess.Popen(
-        [sys.executable, "-c", _LAUNCH, str(in_read), str(out_write), program, *_OPTIONS]
-        + [f"--user-data-dir={profile}"],
+    options = [*_OPTIONS, f"--user-data-dir={profile}"]
+    process = subprocess.Popen(  # noqa: S603  # Debian's
+        [sys.executable, "-c", _LAUNCH, str(in_read), str(out_write), program, *options],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,12 +13,20 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from small_project import Sql, run, run_json, write_project
 
-from integrations_db.config import Target
+from integrations_db import project
+from integrations_db.cli import documenting
+from integrations_db.config import Target, load_config
 from integrations_db.database import connect
-from integrations_db.docs import model, pages
+from integrations_db.docs import model, pages, source
+from integrations_db.errors import Failure
+from integrations_db.plan import Plan
+from integrations_db.project import Project, load_project
 from integrations_db.testing.databases import new_name
 
 pytestmark = pytest.mark.database
+
+# Lines of documents are easier to read whole.
+# ruff: noqa: E501
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ("integrations", "integrations_private")
@@ -116,7 +123,9 @@ def test_our_documents_explain_every_error() -> None:
     text = (ROOT / "docs" / "error_codes.md").read_text()
     codes = set(re.findall(r"^\| \[(IN\d{3})\]", text, re.M))
     sections = dict(
-        re.findall(r"^### (IN\d{3})\n\n<!-- docs: error \1 -->.*?<!-- /docs -->\n\n(\S)", text, re.M | re.S)
+        re.findall(
+            r"^### (IN\d{3})\n\n<!-- docs: error \1 -->.*?<!-- /docs -->\n\n(\S)", text, re.M | re.S
+        )
     )
     assert codes == set(sections)
 
@@ -261,13 +270,13 @@ def test_what_people_write_stays(everything: Path, tmp_path: Path) -> None:
     folder = tmp_path / "docs"
     folder.mkdir()
     page = folder / "mine.md"
-    begun = (
-        "# Mine\n\nMy words.\n\n<!-- docs: table my%20app.customers -->\nhas been\n<!-- /docs -->\n\nMore.\n"
-    )
+    begun = "# Mine\n\nMy words.\n\n<!-- docs: table my%20app.customers -->\nhas been\n<!-- /docs -->\n\nMore.\n"
     page.write_text(begun)
     done = run(everything, "docs", "--output", str(folder))
     text = page.read_text()
-    assert text.startswith("# Mine\n\nMy words.\n\n<!-- docs: table my%20app.customers -->\n\n## Columns")
+    assert text.startswith(
+        "# Mine\n\nMy words.\n\n<!-- docs: table my%20app.customers -->\n\n## Columns"
+    )
     assert text.endswith("<!-- /docs -->\n\nMore.\n") and "has been" not in text
     # The schema is begun, so where its other tables belong is not for us to say.
     assert done.returncode == 1
@@ -294,7 +303,7 @@ def test_wrong_regions_are_told(everything: Path, tmp_path: Path, region: str, w
     """A region that cannot be rendered is refused, with its line; no file is touched."""
     (tmp_path / "a.md").write_text(f"# A\n\n<!-- docs: {region} -->\n<!-- /docs -->\n")
     found = _model_of(everything)
-    with pytest.raises(pages.Failure, match=re.escape(why)):
+    with pytest.raises(Failure, match=re.escape(why)):
         pages.render(found, tmp_path)
 
 
@@ -303,9 +312,6 @@ _models: dict[Path, model.Model] = {}
 
 def _model_of(folder: Path) -> model.Model:
     """Reads what a project builds, once."""
-    from integrations_db.docs import source
-    from integrations_db.project import load_project
-
     if folder not in _models:
         _models[folder] = source.of_plan(load_project(folder, None), (), {})
     return _models[folder]
@@ -315,7 +321,10 @@ def test_a_database_before_the_end_of_the_plan_is_told(tmp_path: Path, empty_dat
     """Pending changes, edited scripts and an empty database are told, not hidden."""
     folder = write_project(
         tmp_path,
-        {"one": Sql("create table one (id integer);\n"), "two": Sql("create table two (id integer);\n")},
+        {
+            "one": Sql("create table one (id integer);\n"),
+            "two": Sql("create table two (id integer);\n"),
+        },
     )
     done = run(folder, "docs", empty_database)
     assert done.returncode == 1 and "no change of small is deployed here" in done.stderr
@@ -338,9 +347,7 @@ def test_a_reader_without_the_registry(everything: Path, there: str) -> None:
         conn.execute(sql.SQL("create role {} login").format(name))
         try:
             options = f"-c role={role}"
-            done = run(
-                everything, "docs", "--check", make_conninfo(there, options=options)
-            )
+            done = run(everything, "docs", "--check", make_conninfo(there, options=options))
             assert done.returncode == 0, done.stdout + done.stderr
             assert "the registry cannot be read" in done.stdout + done.stderr
         finally:
@@ -371,12 +378,8 @@ def test_a_plan_that_fails_is_told(tmp_path: Path) -> None:
     assert "division by zero" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_the_installed_project_is_not_written_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_installed_project_is_not_written_into() -> None:
     """The copy of the project inside the package is no place for documents."""
-    from integrations_db import cli, project
-
     inside = Path(project.__file__).parent / "project"
-    with pytest.raises(pages.Failure, match="--output DIR"):
-        cli.documenting._folder(project.Project(inside, project.load_config(ROOT), project.Plan("")))
-
-
+    with pytest.raises(Failure, match="--output DIR"):
+        documenting._folder(Project(inside, load_config(ROOT), Plan("x")))

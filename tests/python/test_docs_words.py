@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from size import size
 
 from integrations_db.docs import diagram, layout, pages, regions, words
 from integrations_db.docs.model import Column, Constraint, Function, Grant, Model, Relation, Schema
 from integrations_db.docs.regions import Region
 from integrations_db.errors import Failure
+from size import size
 
 pytestmark = pytest.mark.static
 
@@ -43,10 +43,11 @@ HOSTILE = [
     "",
 ]
 
+characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 texts = st.one_of(
     st.sampled_from(HOSTILE),
     st.text(alphabet="ab_*`|\\<>&[]()!~$#-+=.:/@\"'{}% \n1", max_size=30),
-    st.text(alphabet=st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=30),
+    st.text(alphabet=characters, max_size=30),
 )
 
 
@@ -182,9 +183,10 @@ def _model(*tables: Relation, functions: tuple[Function, ...] = ()) -> Model:
     return Model("a project", schemas, tables, functions, (), ())
 
 
-names = st.one_of(st.sampled_from([it for it in HOSTILE if it]), st.text(
-    alphabet=st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1,
-    max_size=20))  # fmt: skip
+names = st.one_of(
+    st.sampled_from([it for it in HOSTILE if it]),
+    st.text(alphabet=characters, min_size=1, max_size=20),
+)
 
 _WORD = r"[A-Za-z_][A-Za-z0-9_()\[\]-]*"
 _ENTITY = r"[A-Za-z][A-Za-z0-9_]*"
@@ -261,7 +263,10 @@ def test_regions_survive_their_content(name: str, column: str, comment: str) -> 
     [
         ("<!-- docs: er -->\nx\n", "a.md:1: the region has no end"),
         ("x\n<!-- /docs -->\n", "a.md:2: <!-- /docs --> ends no region"),
-        ("<!-- docs: er -->\n<!-- docs: er -->\n<!-- /docs -->\n", "a.md:2: a region begins inside"),
+        (
+            "<!-- docs: er -->\n<!-- docs: er -->\n<!-- /docs -->\n",
+            "a.md:2: a region begins inside",
+        ),
         ("<!-- docs:er -->\n<!-- /docs -->\n", "a.md:1: this is no mark of a region"),
         ("<!-- docs: er\n<!-- /docs -->\n", "a.md:1: this is no mark of a region"),
     ],
@@ -337,15 +342,14 @@ def test_boxes_do_not_overlap(boxes: list[layout.Box], data: st.DataObject) -> N
     """Whatever refers to what, circles included, boxes keep apart and lines end at their boxes."""
     keys = st.integers(0, len(boxes) - 1)
     ends = data.draw(st.lists(st.tuples(keys, keys), max_size=16))
-    lines = [
-        layout.Line(a, boxes[a].height // 2, b, boxes[b].height // 3) for a, b in ends
-    ]
+    lines = [layout.Line(a, boxes[a].height // 2, b, boxes[b].height // 3) for a, b in ends]
     placed = layout.place(dict(enumerate(boxes)), lines)
-    assert set(placed.at) == set(range(len(boxes)))
-    for one, (x, y) in placed.at.items():
+    at = {key: placed.at[key] for key in range(len(boxes))}
+    assert len(placed.at) == len(at)
+    for one, (x, y) in at.items():
         assert x >= 0 and y >= 0
         assert x + boxes[one].width <= placed.width and y + boxes[one].height <= placed.height
-        for other, (left, top) in placed.at.items():
+        for other, (left, top) in at.items():
             assert (
                 one == other
                 or x + boxes[one].width < left
@@ -353,9 +357,11 @@ def test_boxes_do_not_overlap(boxes: list[layout.Box], data: st.DataObject) -> N
                 or y + boxes[one].height < top
                 or top + boxes[other].height < y
             ), (one, other)
-    for line, points in zip(lines, placed.paths, strict=True):
-        for key, at, (x, y) in ((line.start, line.start_y, points[0]),
-                                (line.end, line.end_y, points[-1])):  # fmt: skip
-            left, top = placed.at[key]
-            assert y == top + at and x in (left, left + boxes[key].width)
+    for (start, end), line, points in zip(ends, lines, placed.paths, strict=True):
+        for key, height, (x, y) in (
+            (start, line.start_y, points[0]),
+            (end, line.end_y, points[-1]),
+        ):
+            left, top = at[key]
+            assert y == top + height and x in (left, left + boxes[key].width)
     assert placed == layout.place(dict(enumerate(boxes)), lines)

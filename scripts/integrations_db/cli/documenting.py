@@ -54,8 +54,8 @@ def docs(
     """Write documents of a database from its catalogue.
 
     In Markdown pages, what stands between <!-- docs: ... --> and <!-- /docs --> is written anew;
-    everything else stays. What no page tells gets a page. reference.html is written whole: one file,
-    with a diagram.
+    everything else stays. What no page tells gets a page. reference.html is written whole: one
+    file, with a diagram.
 
     Without a TARGET, configured ones included, the plan is built on an embedded server that is
     thrown away, so that the result depends on the plan alone.
@@ -92,7 +92,9 @@ def docs(
                 "missing": made.missing,
             }
         )
-        ctx.exit((Changed if check else Failure).exit_code if stale and check or made.missing else 0)
+        ctx.exit(
+            (Changed if check else Failure).exit_code if (stale and check) or made.missing else 0
+        )
     for name, difference in stale.items():
         echo(f"{shown(folder / name)} {'is stale' if check else 'is written'}")
         if check:

@@ -79,7 +79,7 @@ def _mermaid_word(value: str) -> str:
 
 def _mermaid_text(value: str) -> str:
     """Returns a text for between double quotes; what could end or style it is left out."""
-    return re.sub(r'[^\w .,:()/+-]+', "_", one_line(value)) or "_"
+    return re.sub(r"[^\w .,:()/+-]+", "_", one_line(value)) or "_"
 
 
 def mermaid(model: Model) -> str:
@@ -91,7 +91,7 @@ def mermaid(model: Model) -> str:
     for table, key, referenced in model.references():
         label = _mermaid_text(", ".join(key.columns))
         lines.append(
-            f"  {names[referenced.key]} {_feet(table, key)} {names[table.key]} : \"{label}\""
+            f'  {names[referenced.key]} {_feet(table, key)} {names[table.key]} : "{label}"'
         )
     for table in tables:
         name = names[table.key]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Hashable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from integrations_db.docs.diagram import cardinality, keys_of
 from integrations_db.docs.layout import Box, Line, place
@@ -167,7 +168,7 @@ def _reference(
     leaves = 1 if loop or end[0] > start[0] else -1
     arrives = 1 if loop else -leaves
     path = f"M{start[0]} {start[1]}"
-    for (x1, y1), (x2, y2) in zip(points, points[1:], strict=False):
+    for (x1, y1), (x2, y2) in pairwise(points):
         if loop:
             path += f"C{x1 + _LOOP} {y1} {x2 + _LOOP} {y2} {x2} {y2}"
         elif y1 == y2:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 __all__ = ["Box", "Line", "Placed", "place"]
 
@@ -54,9 +55,6 @@ class Placed:
     height: int = 0
 
 
-_Lane = tuple[int, int]  # a line and a layer that it passes
-
-
 def place(boxes: Mapping[Hashable, Box], lines: Sequence[Line], width: int = 1200) -> Placed:
     """Places boxes.
 
@@ -87,24 +85,23 @@ def place(boxes: Mapping[Hashable, Box], lines: Sequence[Line], width: int = 120
     links = [
         (a, b, _height(lines[number], a), _height(lines[number], b))
         for number, chain in chains.items()
-        for a, b in zip(chain, chain[1:], strict=False)
+        for a, b in pairwise(chain)
     ]
     _order(columns, links)
     tops = _tops(columns, links, boxes)
+    wides = [
+        max((boxes[key].width for key in column if key in boxes), default=0) for column in columns
+    ]
     x = 0
-    for column in columns:
-        wide = max((boxes[key].width for key in column if key in boxes), default=0)
+    for column, wide in zip(columns, wides, strict=True):
         for key in column:
             placed.at[key] = (x, tops[key])
         x += wide + GAP_X
     placed.width = max(0, x - GAP_X)
     placed.height = max((tops[key] + boxes[key].height for key in tied), default=0)
     _wrap(placed, boxes, width)
-    wides = [
-        max((boxes[key].width for key in column if key in boxes), default=0) for column in columns
-    ]
     for number, line in enumerate(lines):
-        placed.paths.append(_path(placed, boxes, lines[number], chains.get(number), layers, wides))
+        placed.paths.append(_path(placed, boxes, line, chains.get(number), wides))
     for key in [key for key in placed.at if key not in boxes]:
         del placed.at[key]
     return placed
@@ -191,12 +188,12 @@ def _order(columns: list[list[Hashable]], links: Sequence[_Link]) -> None:
             if sweep % 2 and index + 1 < len(columns):
                 beside = set(columns[index + 1])
 
-            def middle(key: Hashable, beside: set[Hashable] = beside) -> tuple[int, int]:
+            middle = {}
+            for key in columns[index]:
                 # In thousandths, to stay with whole numbers; where on a box counts a little.
                 found = [rank[it] * 1000 + at for it, at in near.get(key, ()) if it in beside]
-                return (sum(found) // len(found) if found else rank[key] * 1000, rank[key])
-
-            columns[index].sort(key=middle)
+                middle[key] = (sum(found) // len(found) if found else rank[key] * 1000, rank[key])
+            columns[index].sort(key=middle.__getitem__)
             rank |= {key: place for place, key in enumerate(columns[index])}
 
 
@@ -267,7 +264,6 @@ def _path(
     boxes: Mapping[Hashable, Box],
     line: Line,
     chain: Sequence[Hashable] | None,
-    layers: Mapping[Hashable, int],
     wides: Sequence[int],
 ) -> list[tuple[int, int]]:
     """Returns the points of a line, from its start to its end."""

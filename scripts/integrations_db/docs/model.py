@@ -459,7 +459,8 @@ def read(
         for it in sorted(found.get("function", ()), key=_by_name)
     ]
     types = [Type(**it) for it in sorted(found.get("type", ()), key=_by_name)]
-    filled = {it.schema for it in (*relations.values(), *functions, *types)}
+    filled = {it.schema for it in relations.values()}
+    filled |= {it.schema for it in functions} | {it.schema for it in types}
     return Model(
         name,
         tuple(

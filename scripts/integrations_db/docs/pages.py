@@ -263,7 +263,9 @@ class _Book:
             if not values["functions"]:
                 raise Failure(f"{region.place}: there is no function {region.names[0]}.")
         elif about == "code" and region.names[0] not in self.model.error_codes:
-            raise Failure(f"{region.place}: no function's COMMENT names the error {values['name']}.")
+            raise Failure(
+                f"{region.place}: no function's COMMENT names the error {values['name']}."
+            )
         return self._rendered(f"{region.kind}.md.j2", region.page, region.level, values)
 
     def _rendered(self, template: str, page: str, level: int, values: Mapping[str, Any]) -> str:
@@ -396,7 +398,9 @@ def stale(pages: Pages, folder: Path) -> dict[str, str]:
             lines = difflib.unified_diff(
                 there.splitlines(), text.splitlines(), name, "the database", lineterm="", n=1
             )
-            found[name] = "\n".join(f"  {line[:200]}" for line, _ in zip(lines, range(40), strict=False))
+            found[name] = "\n".join(
+                f"  {line[:200]}" for line, _ in zip(lines, range(40), strict=False)
+            )
     return found
 
 
@@ -437,14 +441,18 @@ def reference(model: Model) -> str:
     """Returns the page of HTML: it needs no other file, and no network."""
     script = _without_blank_lines((_TEMPLATES / "reference.js").read_text(encoding="utf-8"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    text = _html().get_template("reference.html.j2").render(
-        model=model,
-        idents={it.name: it.ident for it in model.schemas},
-        drawings=drawing.drawings(model),
-        style=(_TEMPLATES / "reference.css").read_text(encoding="utf-8"),
-        script=script,
-        script_digest=digest,
-        by_schema=_by_schema(model),
+    text = (
+        _html()
+        .get_template("reference.html.j2")
+        .render(
+            model=model,
+            idents={it.name: it.ident for it in model.schemas},
+            drawings=drawing.drawings(model),
+            style=(_TEMPLATES / "reference.css").read_text(encoding="utf-8"),
+            script=script,
+            script_digest=digest,
+            by_schema=_by_schema(model),
+        )
     )
     return _without_blank_lines(text)
 

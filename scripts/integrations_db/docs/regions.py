@@ -6,7 +6,8 @@ A region stands between two comments, each on a line of its own::
     ...
     <!-- /docs -->
 
-A blank in a name is written %20. What is between them is replaced; everything else belongs to people. Blocks of code hold no regions.
+A blank in a name is written %20. What is between them is replaced; everything else belongs to
+people. Blocks of code hold no regions.
 """
 
 from __future__ import annotations

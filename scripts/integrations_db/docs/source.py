@@ -142,6 +142,6 @@ def _compare(
     else:
         if found.differences:
             listener.say(
-                f"documented is the database as it is, and it has drifted from its plan: "
-                f"{counted(len(found.differences), 'difference')}, which integrations-db drift names"
+                "documented is the database as it is, and it has drifted from its plan: "
+                f"{counted(len(found.differences), 'difference')}; integrations-db drift names them"
             )

@@ -167,7 +167,9 @@ def code(value: str | None) -> str:
         return ""
     if "`" not in shown and "|" not in shown:
         return f"`{shown}`"
-    escaped = re.sub(r"[^\w\s.,;=+()/-]|_", _number, shown)
+    escaped = re.sub(
+        r"[^\w\s.,;:=+()/'\"?^%{}-]|_|:(?=//)|(?<=\bwww)\.", _number, shown, flags=re.I
+    )
     return f"<code>{escaped}</code>"
 
 
