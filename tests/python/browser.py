@@ -94,6 +94,8 @@ class Browser:
             "Emulation.setDeviceMetricsOverride",
             width=width,
             height=height,
+            screenWidth=width,
+            screenHeight=height,
             deviceScaleFactor=2 if width < 600 else 1,
             mobile=width < 600,
         )

@@ -184,7 +184,7 @@ def test_any_project_has_documents(everything: Path) -> None:
         "| `state` | `state` | no | `'new'` |  |",
         "| `shout` | `text` | yes | generated: `upper(name::text)` |  |",
         "| `since` | `timestamptz(3)` | no | `now()` |  |",
-        "<code>&#39;a &#124; &#96;b&#96;&#39;</code>",
+        "<code>'a &#124; &#96;b&#96;'</code>",
         "Who buys. &lt;!-- /docs -->",
         "No pipes.",
         "Unlogged",

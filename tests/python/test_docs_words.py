@@ -154,7 +154,9 @@ def test_types(given: str, ident: str, made: str) -> None:
 # -- a database made up -------------------------------------------------------------------------
 
 
-def _table(name: str, *columns: str, schema: str = "app", comment: str | None = None) -> Relation:
+def made_table(
+    name: str, *columns: str, schema: str = "app", comment: str | None = None
+) -> Relation:
     made = [
         Column(it, number, "text", False, None, None, None, comment, ())
         for number, it in enumerate(columns, 1)
@@ -165,19 +167,19 @@ def _table(name: str, *columns: str, schema: str = "app", comment: str | None = 
     )  # fmt: skip
 
 
-def _refer(table: Relation, column: str, to: Relation) -> None:
+def refer(table: Relation, column: str, to: Relation) -> None:
     key = Constraint("k", "f", "FOREIGN KEY", None, False, (column,), to.key, (to.columns[0].name,))
     table.constraints.append(key)
 
 
-def _function(comment: str, source: str = "") -> Function:
+def made_function(comment: str, source: str = "") -> Function:
     return Function(
         "app", "f", "owner", "", "function", (), "void", False, "plpgsql", True, False, "volatile",
         source, comment, (Grant("caller", "execute"),),
     )  # fmt: skip
 
 
-def _model(*tables: Relation, functions: tuple[Function, ...] = ()) -> Model:
+def made_model(*tables: Relation, functions: tuple[Function, ...] = ()) -> Model:
     names = sorted({it.schema for it in tables} | {it.schema for it in functions})
     schemas = tuple(Schema(it, it, "owner", None, ()) for it in names)
     return Model("a project", schemas, tables, functions, (), ())
@@ -213,10 +215,10 @@ def test_diagrams_keep_their_grammar(drawn: list[tuple[str, str, str]]) -> None:
 
     The real parsers try those of the documents: ``test_docs_browser``.
     """
-    tables = [_table(name, one, two) for name, one, two in drawn]
+    tables = [made_table(name, one, two) for name, one, two in drawn]
     for table in tables:
-        _refer(table, table.columns[0].name, tables[0])
-    model = _model(*tables)
+        refer(table, table.columns[0].name, tables[0])
+    model = made_model(*tables)
     assert _MERMAID.fullmatch(diagram.mermaid(model) + "\n")
     assert _PLANTUML.fullmatch(diagram.plantuml(model) + "\n")
     entities = diagram.entity_names(tables)
@@ -227,10 +229,12 @@ def test_diagrams_keep_their_grammar(drawn: list[tuple[str, str, str]]) -> None:
 @given(names, names, texts)
 def test_html_is_only_ours(name: str, column: str, comment: str) -> None:
     """No name or comment adds an element to the page, and every anchor that is linked is there."""
-    table = _table(name, column, comment=comment)
-    _refer(table, column, table)
-    page = pages.reference(_model(table, functions=(_function(comment),)))
-    calm = pages.reference(_model(_table("a", "b", comment="c"), functions=(_function("c"),)))
+    table = made_table(name, column, comment=comment)
+    refer(table, column, table)
+    page = pages.reference(made_model(table, functions=(made_function(comment),)))
+    calm = pages.reference(
+        made_model(made_table("a", "b", comment="c"), functions=(made_function("c"),))
+    )
     tags = _read(page).tags
     assert tags.count("script") == 1 and tags.count("style") == 1
     assert set(tags) <= {*_read(calm).tags, "g", "path", "circle", "desc", "title", "p", "tspan"}
@@ -243,8 +247,8 @@ def test_html_is_only_ours(name: str, column: str, comment: str) -> None:
 @given(names, names, texts)
 def test_regions_survive_their_content(name: str, column: str, comment: str) -> None:
     """Nothing of a database ends a region or begins one: rendered twice, a page is the same."""
-    table = _table(name, column, comment=comment)
-    book = pages._Book(_model(table, functions=(_function(comment),)), {})
+    table = made_table(name, column, comment=comment)
+    book = pages._Book(made_model(table, functions=(made_function(comment),)), {})
     text = "# A\n\n<!-- docs: schema app -->\n<!-- /docs -->\n\n<!-- docs: er -->\n<!-- /docs -->\n"
     text += "\n<!-- docs: plantuml -->\n<!-- /docs -->\n\n<!-- docs: access -->\n<!-- /docs -->\n"
     text += "\n<!-- docs: functions app -->\n<!-- /docs -->\n\nThe end.\n"
@@ -303,7 +307,7 @@ def test_names_with_blanks() -> None:
 
 def test_errors_of_a_comment() -> None:
     """Codes are read with their conditions, which may hold commas."""
-    told = _function(
+    told = made_function(
         "Reads.\nCallable by a, b. Errors: 22023 null, IN201 not found,\nIN307 key destroyed, "
         "retired or unknown."
     )
@@ -313,15 +317,15 @@ def test_errors_of_a_comment() -> None:
         ("IN201", "not found"),
         ("IN307", "key destroyed, retired or unknown"),
     )
-    none = _function("Reads. Callable by a. Errors: none.")
+    none = made_function("Reads. Callable by a. Errors: none.")
     assert (none.description, none.errors, none.tells_errors) == ("Reads.", (), True)
-    silent = _function("Counts. Errors: it counts them.")
+    silent = made_function("Counts. Errors: it counts them.")
     assert (silent.description, silent.tells_errors) == ("Counts. Errors: it counts them.", False)
 
 
 def test_messages_of_a_body() -> None:
     """Messages are read beside their codes, from the text of a function."""
-    told = _function(
+    told = made_function(
         "",
         "begin raise exception 'it''s gone' using errcode = 'IN201', hint = 'Look.';\n"
         "raise exception 'no code'; RAISE EXCEPTION 'a %', b USING\n  ERRCODE = '22023'; end",

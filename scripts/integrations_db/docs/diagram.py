@@ -74,7 +74,9 @@ def entity_names(
 def _mermaid_word(value: str) -> str:
     """Returns a name or type as a word of Mermaid's: only letters, digits and some signs."""
     word = re.sub(r"[^A-Za-z0-9_()\[\]-]+", "_", one_line(value))
-    return word if word[:1].isalpha() else f"_{word}".replace("__", "_")
+    # What begins like the mark of a key is taken for one.
+    plain = word[:1].isalpha() and not re.match(r"(?i)(?:PK|FK|UK)(?![A-Za-z0-9_])", word)
+    return word if plain else f"_{word}".replace("__", "_")
 
 
 def _mermaid_text(value: str) -> str:
