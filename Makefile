@@ -82,7 +82,12 @@ lint: .venv/$(HERE)-all ## check Python, SQL and the tree of scripts
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	$(BIN)/zizmor --offline --quiet .github/workflows action.yml
 	$(BIN)/integrations-db check --strict
+	$(BIN)/integrations-db docs --check
 	$(PYTEST) -m static -q
+
+.PHONY: docs
+docs: .venv/$(HERE)-core ## write what docs/ tells of the database anew [TARGET=]
+	@$(RUN) docs
 
 .PHONY: schema
 schema: .venv/$(HERE)-core ## write docs/schema.sql anew, after a change of the plan

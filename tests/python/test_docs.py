@@ -121,7 +121,7 @@ def test_our_documents_are_fresh(worker_database: str) -> None:
 def test_our_documents_explain_every_error() -> None:
     """Each code of our class has a section that tells what to do."""
     text = (ROOT / "docs" / "error_codes.md").read_text()
-    codes = set(re.findall(r"^\| \[(IN\d{3})\]", text, re.M))
+    codes = set(re.findall(r"^\| (IN\d{3}) \| [`<]", text, re.M))
     sections = dict(
         re.findall(
             r"^### (IN\d{3})\n\n<!-- docs: error \1 -->.*?<!-- /docs -->\n\n(\S)", text, re.M | re.S

@@ -237,7 +237,17 @@ def test_html_is_only_ours(name: str, column: str, comment: str) -> None:
     )
     tags = _read(page).tags
     assert tags.count("script") == 1 and tags.count("style") == 1
-    assert set(tags) <= {*_read(calm).tags, "g", "path", "circle", "desc", "title", "p", "tspan"}
+    assert set(tags) <= {
+        *_read(calm).tags,
+        "g",
+        "path",
+        "circle",
+        "desc",
+        "title",
+        "p",
+        "tspan",
+        "wbr",
+    }
     ids = re.findall(r'\bid="([^"]*)"', page)
     assert len(ids) == len(set(ids))
     assert {it for it in re.findall(r'href="#([^"]*)"', page)} <= set(ids)

@@ -16,8 +16,8 @@ __all__ = ["Drawing", "drawings"]
 
 _ROW = 22
 _HEAD = 42
-_BADGE = 34  # what the keys of a column take, on its left
-_CHARACTER = 7.4  # the width of one in the monospaced font of 12 pixels, and a little
+_BADGE = 30  # what the keys of a column take, on its left
+_CHARACTER = 7.3  # the width of one in the monospaced font of 12 pixels, and a little
 _TOGETHER = 40  # so many tables are drawn in one diagram; of more, each schema has its own
 _MARGIN = 12
 _LOOP = 56  # how far a reference to the same table bulges

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 __all__ = ["Box", "Line", "Placed", "place"]
 
-GAP_X = 76
+GAP_X = 64
 GAP_Y = 36
 LANE = 14  # the height of a place for a line
 _SWEEPS = 12

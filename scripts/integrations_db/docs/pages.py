@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from integrations_db.docs import diagram, drawing, words
 from integrations_db.docs.model import Model, Relation, Schema
@@ -434,7 +435,15 @@ def _html() -> Environment:
         lstrip_blocks=True,
     )
     made.globals |= _HELPERS
+    made.filters["code"] = _breakable
     return made
+
+
+def _breakable(text: str) -> Markup:
+    """Returns a name or expression as HTML that lines may be broken in, behind its signs."""
+    return Markup("<code>{}</code>").format(
+        Markup("<wbr>").join(re.findall(r"[^_.(,]*[_.(,]+|[^_.(,]+", text))
+    )
 
 
 def reference(model: Model) -> str:
