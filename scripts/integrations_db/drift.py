@@ -31,7 +31,7 @@ from integrations_db.registry import Connection
 from integrations_db.terminal import Silent
 from integrations_db.transaction import Listener, atomic, reported
 
-__all__ = ["Drift", "Scratch", "drift"]
+__all__ = ["Drift", "Scratch", "drift", "of_the_deployer", "owner_of"]
 
 Scratch = Literal["auto", "here", "own"]
 
@@ -107,9 +107,9 @@ def drift(
         expected, other, built_on = _expected(conn, target, listener, build, scratch, template)
         with atomic(conn, keep=False, begin="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"):
             found = catalogue.read(conn, build.unseen, other)
-        deployer = _owner_of(conn, project.registry)
+        deployer = owner_of(conn, project.registry)
     compared = catalogue.compare(expected, found)
-    if deployer and any(map(_of_the_deployer, compared.differences)):
+    if deployer and any(map(of_the_deployer, compared.differences)):
         listener.say(
             f"what the plan leaves to whoever deploys differs: {deployer} deployed here, and this "
             f"is {conn.info.user}; connect as {deployer}, or become it with "
@@ -136,7 +136,7 @@ def _only_read() -> Iterator[None]:
         raise
 
 
-def _owner_of(conn: Connection, schema: str) -> str | None:
+def owner_of(conn: Connection, schema: str) -> str | None:
     """Returns the owner of a schema, if it is another role than the one that asks."""
     row = conn.execute(
         "select pg_catalog.pg_get_userbyid(nspowner) from pg_catalog.pg_namespace"
@@ -146,7 +146,8 @@ def _owner_of(conn: Connection, schema: str) -> str | None:
     return row[0] if row else None
 
 
-def _of_the_deployer(it: Difference) -> bool:
+def of_the_deployer(it: Difference) -> bool:
+    """Tells whether a difference is about what the plan leaves to whoever deploys."""
     return any(catalogue.DEPLOYER in (text or "") for text in (it.property, it.expected, it.found))
 
 

@@ -219,6 +219,7 @@ def test_any_project_has_documents(everything: Path) -> None:
     ):
         assert told in functions, told
     assert functions.count("## my app.twice\n") == 1
+    assert "my app.span" not in functions  # its constructors
     assert "`nobody | is there`" not in made["error_codes.md"]
     assert "<code>nobody is &#124; there</code>" not in made["error_codes.md"]
     assert "nobody &#124; is there" in made["error_codes.md"]
@@ -351,6 +352,26 @@ def test_a_reader_without_the_registry(everything: Path, there: str) -> None:
             assert done.returncode == 0, done.stdout + done.stderr
             assert "the registry cannot be read" in done.stdout + done.stderr
         finally:
+            conn.execute(sql.SQL("drop role {}").format(name))
+
+
+def test_who_deployed_has_no_name(everything: Path, empty_database: str) -> None:
+    """The documents are the same whoever deployed, and that it was another role is no drift."""
+    role = new_name("deployer")
+    name = sql.Identifier(role)
+    with psycopg.connect(empty_database, autocommit=True) as conn:
+        conn.execute(sql.SQL("create role {}").format(name))
+        try:
+            here = sql.Identifier(conn.info.dbname)
+            conn.execute(sql.SQL("grant create on database {} to {}").format(here, name))
+            as_it = make_conninfo(empty_database, options=f"-c role={role}")
+            assert run(everything, "deploy", as_it).returncode == 0
+            for dsn in (as_it, empty_database):
+                done = run(everything, "docs", "--check", dsn)
+                assert done.returncode == 0, done.stdout + done.stderr
+                assert "drift" not in done.stdout + done.stderr
+        finally:
+            conn.execute(sql.SQL("drop owned by {} cascade").format(name))
             conn.execute(sql.SQL("drop role {}").format(name))
 
 

@@ -35,6 +35,9 @@ routine as (
     select p.*, n.nspname
       from pg_proc as p join namespace as n on n.oid = p.pronamespace
      where (('pg_proc'::regclass)::oid, p.oid) not in (table extension_member)
+       -- The constructors of a range type come with it.
+       and not exists (select from pg_depend as d
+                        where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'i')
 ),
 -- Who may do what with an object; an empty list of privileges means those that are built in.
 privilege (classid, oid, subid, grantee, privilege, grantable) as (

@@ -135,13 +135,19 @@ def _compare(
             f"{', '.join(edited)}"
         )
     try:
-        found = drift.drift(conn, project, target, listener, variables=variables)
+        found = drift.drift(conn, project, target, _Quiet(), variables=variables).differences
     except (Failure, psycopg.Error) as error:
         first = str(error).splitlines()[0]
         listener.say(f"whether the database has drifted from its plan is not known: {first}")
-    else:
-        if found.differences:
-            listener.say(
-                "documented is the database as it is, and it has drifted from its plan: "
-                f"{counted(len(found.differences), 'difference')}; integrations-db drift names them"
-            )
+        return
+    if other := drift.owner_of(conn, project.registry):
+        # That another deployed is no drift, nor that its things are its own.
+        own = {f"privileges of {other}", f'privileges of "{other}"'}
+        found = tuple(
+            it for it in found if not drift.of_the_deployer(it) and it.property not in own
+        )
+    if found:
+        listener.say(
+            "documented is the database as it is, and it has drifted from its plan: "
+            f"{counted(len(found), 'difference')}; integrations-db drift names them"
+        )
