@@ -85,19 +85,12 @@ def _markdown() -> Environment:
     def safe(name: str) -> Any:
         return lambda *given: _Markdown(getattr(words, name)(*given))
 
-    for name in ("text", "code", "listed"):
+    for name in ("code", "fenced", "listed", "text"):
         made.filters[name] = safe(name)
-    made.filters["fenced"] = safe("fenced")
     made.filters["quoted"] = lambda name: _Markdown(quote(name, safe=""))
     made.filters["mark"] = _Markdown  # for what was made in our own code
     made.globals |= _HELPERS
     return made
-
-
-def _default(column: Any) -> str:
-    if column.identity:
-        return f"identity, {column.identity}"
-    return "" if column.generated or column.default is None else column.default
 
 
 def _privileges(table: Relation, role: str) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -132,8 +125,6 @@ def _reach(table: Relation, role: str) -> str:
 
 
 _HELPERS: dict[str, Any] = {
-    "cardinality": diagram.cardinality,
-    "default_of": _default,
     "expression": words.expression,
     "fires": words.fires,
     "keys_of": diagram.keys_of,
