@@ -1,7 +1,7 @@
 """A real browser without a window, for the tests of what people look at in one.
 
-Debian's Chromium, spoken to over its own pipe (the DevTools protocol), so that nothing else is
-needed and nothing listens on a port. It has no network but what a page asks for, which is recorded.
+Debian's Chromium, or Chrome where that is, spoken to over its own pipe (the DevTools protocol), so
+that nothing else is needed and nothing listens on a port. What a page asks for is recorded.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class Page:
 @contextmanager
 def started() -> Iterator[Browser]:
     """Starts a browser; it ends with the block."""
-    program = require("chromium")
+    program = shutil.which("google-chrome") or require("chromium")
     profile = Path(tempfile.mkdtemp(prefix="chromium-", dir="/tmp"))
     in_read, in_write = os.pipe()
     out_read, out_write = os.pipe()
