@@ -248,7 +248,8 @@ def test_check_finds_what_is_stale(everything: Path, there: str, tmp_path: Path)
     _changed(there, 'create table "my app".more (id integer)')
     done = run(everything, "docs", "--check", *at)
     assert done.returncode == 4
-    assert "+Who pays." in done.stdout and "schema_my_app.md is stale" in done.stdout
+    assert "  | +Who pays." in done.stdout and "schema_my_app.md is stale" in done.stdout
+    assert not re.search(r"^\s*::", done.stdout, re.M)
     assert "it has drifted from its plan: 2 differences" in done.stdout + done.stderr
     assert {it.name: it.read_bytes() for it in folder.iterdir()} == before
     written = run_json(everything, "docs", *at)

@@ -107,8 +107,7 @@ def docs(
         )
     if problems:
         raise (Changed if check else Failure)("\n".join(problems))
-    fresh = len(made.texts) - (0 if check else len(stale))
-    echo(f"{place}: {counted(fresh, 'document')} up to date.")
+    echo(f"{place}: {counted(len(made.texts), 'document')} up to date.")
 
 
 def _folder(project: Project) -> Path:

@@ -390,8 +390,9 @@ def stale(pages: Pages, folder: Path) -> dict[str, str]:
             lines = difflib.unified_diff(
                 there.splitlines(), text.splitlines(), name, "the database", lineterm="", n=1
             )
+            # A line of its own could be a command to GitHub's workflows.
             found[name] = "\n".join(
-                f"  {line[:200]}" for line, _ in zip(lines, range(40), strict=False)
+                f"  | {line[:200]}" for line, _ in zip(lines, range(40), strict=False)
             )
     return found
 
