@@ -565,7 +565,7 @@ ALTER FUNCTION integrations.current_tenant() OWNER TO integrations_owner;
 --
 
 COMMENT ON FUNCTION integrations.current_tenant() IS 'Returns the tenant that set_tenant chose for this transaction, or NULL when none is set.
-Callable by integrations_tenant, svc_integration, integrations_admin.';
+Callable by integrations_tenant, svc_integration, integrations_admin. Errors: none.';
 
 
 --
