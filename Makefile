@@ -114,10 +114,10 @@ coverage: .venv/$(HERE)-all ## test, and measure PL/pgSQL and Python [SERVER=loc
 	  --html $(COVERAGE)/plpgsql.html --xml $(COVERAGE)/plpgsql.xml || failed="$$failed PL/pgSQL"; \
 	[ -z "$$failed" ] || { echo "make coverage: too little of:$$failed" >&2; exit 1; }
 
-# Not a part of CI: it takes half an hour.
+# Not a part of CI: it takes an hour.
 .PHONY: mutation
-mutation: .venv/$(HERE)-mutation ## see whether tests notice small changes of the deployer [ARGS=]
-	$(BIN)/python tests/mutation/run.py $(ARGS)
+mutation: .venv/$(HERE)-mutation ## see whether tests notice small changes of the deployer
+	$(BIN)/python tests/mutation/run.py
 
 .PHONY: build
 build: .venv/$(HERE)-test ## build the source distribution and the wheel into dist/
