@@ -82,6 +82,7 @@ _SPACE = " \t\n\v\f\r\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
 # NUL, and the noncharacters of Unicode, which Perl does not read.
 _FORBIDDEN = re.compile(
     "[\\0\ufdd0-\ufdef"
+    + "\ud800-\udfff"  # halves of characters
     + "".join(chr(n << 16 | 0xFFFE) + chr(n << 16 | 0xFFFF) for n in range(17))
     + "]"
 )
@@ -564,6 +565,9 @@ def parse_plan(text: str, file: str = "sqitch.plan") -> Plan:
     Raises:
         PlanError: with file and line, when Sqitch would not understand it either.
     """
+    if found := _FORBIDDEN.search(text):
+        line, code = text.count("\n", 0, found.start()) + 1, ord(found.group())
+        raise PlanError(file, line, f"the character U+{code:04X} has no place in a plan")
     return _identified(_Parser(text, file).plan())
 
 
@@ -601,7 +605,7 @@ def plan_text(path: Path) -> str:
     """Returns the text of a plan file.
 
     Raises:
-        PlanError: when it is missing, not readable, not UTF-8, or has characters that no plan may.
+        PlanError: when it is missing, not readable, or not UTF-8.
     """
     try:
         data = path.read_bytes()
@@ -613,10 +617,6 @@ def plan_text(path: Path) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         why = f"is not UTF-8 (byte {error.start} of the file)"
         raise PlanError(str(path), line, why) from None
-    if found := _FORBIDDEN.search(text):
-        line, code = text.count("\n", 0, found.start()) + 1, ord(found.group())
-        why = f"the character U+{code:04X} has no place in a plan"
-        raise PlanError(str(path), line, why)
     return text
 
 
@@ -652,6 +652,7 @@ def rewritten(text: str) -> list[str]:
     lines = [line.removesuffix("\r") for line in lines]
     if last not in ("", "0"):
         lines.append(last)
+    project = parse_plan(text).project
     head, versioned = True, False
     found: list[str] = []
     for line in lines:
@@ -668,7 +669,7 @@ def rewritten(text: str) -> list[str]:
         note = line[inline.start("note") :] if inline else ""
         if not head:
             found.append(
-                _entry_again(line[:cut])
+                _entry_again(line[:cut], project)
                 + blank
                 + _escaped_note(note if note == "0" else note_of(note))
             )
@@ -683,7 +684,7 @@ def rewritten(text: str) -> list[str]:
     return found if versioned else ["%syntax-version=1.0.0", *found]
 
 
-def _entry_again(line: str) -> str:
+def _entry_again(line: str, project: str) -> str:
     """Returns the line of a change or tag, without its note, as Sqitch writes it again."""
     found = cast("re.Match[str]", _LINE.fullmatch(_shadow(line)))  # parse_plan has read it
     deps, at, planner, email = (
@@ -697,6 +698,8 @@ def _entry_again(line: str) -> str:
     listed = ""
     if found["deps"]:
         each = [deps[slice(*it.span())] for it in re.finditer(r"[^ \t]+", _shadow(deps))]
+        # The project's own name is left out.
+        each = [re.sub(rf"\A(!?){re.escape(project)}:", r"\1", text) for text in each]
         listed = f"[{' '.join(sorted(each, key=lambda text: text.startswith('!')))}] "
     return f"{line[:end]}{blank}{listed}{at} {planner} <{email}>"
 

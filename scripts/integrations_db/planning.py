@@ -8,7 +8,7 @@ write and could not read again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from integrations_db.config import Committer
@@ -85,9 +85,15 @@ def add(
             f'{file}:{line}: change "{name}" is in the plan already; '
             f"to change what it does, rework it: integrations-db rework {name}"
         )
-    needed = _dependencies(requires)
+    needed = _dependencies(plan, requires)
     change = Change(
-        name, at or _now(plan), who.name, who.email, note, needed, _dependencies(conflicts, True)
+        name,
+        at or _now(plan),
+        who.name,
+        who.email,
+        note,
+        needed,
+        _dependencies(plan, conflicts, True),
     )
     _check_requirements(plan, change)
     lines = rewritten(text)
@@ -132,9 +138,15 @@ def rework(
             "else tag the plan first: integrations-db tag TAG -n NOTE"
         )
     last = plan.changes[tagged[-1]].tags[0].name
-    needed = (Dependency(name, last), *_dependencies(requires))
+    needed = (Dependency(name, last), *_dependencies(plan, requires))
     change = Change(
-        name, at or _now(plan), who.name, who.email, note, needed, _dependencies(conflicts, True)
+        name,
+        at or _now(plan),
+        who.name,
+        who.email,
+        note,
+        needed,
+        _dependencies(plan, conflicts, True),
     )
     _check_requirements(plan, change)
     return _drafted([*rewritten(text), format_entry(change)], file, change), last
@@ -190,10 +202,14 @@ def _check_name(name: str) -> None:
     if not is_name(name):
         raise Usage(f'"{name}" cannot be the name of a change: {_RULES}')
     if any(part in ("", ".", "..") for part in name.split("/")):
-        raise Usage(f'"{name}" cannot be the name of a change: its scripts would not be in a folder')
+        raise Usage(
+            f'"{name}" cannot be the name of a change: its scripts would not be in a folder'
+        )
 
 
-def _dependencies(given: Sequence[str], conflict: bool = False) -> tuple[Dependency, ...]:
+def _dependencies(
+    plan: Plan, given: Sequence[str], conflict: bool = False
+) -> tuple[Dependency, ...]:
     """Reads dependencies; what is given twice counts once."""
     found = []
     for text in dict.fromkeys(given):
@@ -202,6 +218,8 @@ def _dependencies(given: Sequence[str], conflict: bool = False) -> tuple[Depende
             raise Usage(
                 f'"{text}" is not a dependency: expected CHANGE, CHANGE@TAG, @TAG or PROJECT:CHANGE'
             )
+        if dependency.project == plan.project:
+            dependency = replace(dependency, project=None)
         found.append(dependency)
     return tuple(found)
 

@@ -56,7 +56,7 @@ NOTES = ["Add it", "  two\n\nparts\n", r"read \n and \\ and \x", "0", "# no", "Ã
     ("what", "more"),
     [
         ("add", {"name": "d"}),
-        ("add", {"name": "d/e", "requires": ["a", "b/c@v1", "@v1", "q:x", "a"]}),
+        ("add", {"name": "d/e", "requires": ["a", "p:b/c@v1", "@v1", "q:x", "a"]}),
         ("add", {"name": "d", "requires": ["a"], "conflicts": ["x", "q:y@z", "x"]}),
         ("rework", {"name": "b/c"}),
         ("rework", {"name": "a", "requires": ["b/c"], "conflicts": ["z"]}),
@@ -76,7 +76,7 @@ def test_a_line_is_the_same(theirs: Sqitch, what: str, more: dict[str, Any], not
     [
         f"%project=p\n\na {BY}",
         f"%project = p  # why\r\n%x\r\n # c:\\d\r\n\r\n  a\t{BY} #\r\n",
-        f" % syntax-version = 0.9 \n%project=p\n%uri=http://x/y \n#words\n \na{BY}  #n \\n\\x\n",
+        f" % syntax-version = 0.9 \n%project=p\n%uri=http://x/y \n#words\n \na {BY}  #n \\n\\x\n",
         f"{HEAD}# \tc\n+ a  {BY}\n  - b   [!x   a\t!y] {BY}\n  \n  @t  {BY}#n\n\n\n# end\n0",
         f"{HEAD}a {BY} # 0\n# 0\n@t {BY} #\n",
     ],
@@ -167,7 +167,11 @@ def test_any_plan(theirs: Sqitch, plan: Plan, data: st.DataObject) -> None:
     if what == "tag":
         name = data.draw(st.sampled_from(["new", *(t.name for c in plan.changes for t in c.tags)]))
     else:
-        more["requires"] = data.draw(st.lists(st.sampled_from([*names, "x:y"]), max_size=2))
+        more["requires"] = data.draw(
+            st.lists(
+                st.sampled_from([*names, "x:y", *(f"self:{name}" for name in names)]), max_size=2
+            )
+        )
     one, other = both(theirs, text, what, name=name, note=note, **more)
     if one != other:  # Sqitch writes plans that it does not read again
         assert other is None
