@@ -221,7 +221,7 @@ def _dependencies(
         if dependency.project == plan.project:
             dependency = replace(dependency, project=None)
         found.append(dependency)
-    return tuple(found)
+    return tuple(dict.fromkeys(found))
 
 
 def _check_requirements(plan: Plan, change: Change) -> None:
@@ -247,7 +247,8 @@ def _known(plan: Plan, dependency: Dependency) -> bool:
 def _now(plan: Plan) -> datetime:
     """Returns the time, later than that of the last line, which may be of this very second."""
     now = datetime.now(UTC).replace(microsecond=0)
-    times = [it.planned_at for change in plan.changes[-1:] for it in (change, *change.tags)]
+    times = [change.planned_at for change in plan.changes[-1:]]
+    times += [tag.planned_at for change in plan.changes[-1:] for tag in change.tags]
     last = max(times, default=now - timedelta(1))
     return last + timedelta(seconds=1) if now <= last < now + timedelta(minutes=1) else now
 

@@ -67,7 +67,8 @@ NOTES = ["Add it", "  two\n\nparts\n", r"read \n and \\ and \x", "0", "# no", "Ã
 )
 def test_a_line_is_the_same(theirs: Sqitch, what: str, more: dict[str, Any], note: str) -> None:
     one, other = both(theirs, TAGGED, what, note=note, **more)
-    assert one == other is not None
+    assert one == other
+    assert one is not None
     parse_plan(one)
 
 
