@@ -178,7 +178,7 @@ def find_root(given: Path | None = None, *, packaged: bool = True) -> Path:
             raise Usage(f"{given} has no sqitch.plan")
         return root
     # The last of ours is the repository of an editable installation.
-    ours = (_PACKAGE / "project", _PACKAGE.parent.parent) if packaged else ()
+    ours: tuple[Path, ...] = (_PACKAGE / "project", _PACKAGE.parent.parent) if packaged else ()
     for root in (Path.cwd(), *ours):
         if _has_plan(root):
             return root

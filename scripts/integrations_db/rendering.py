@@ -16,6 +16,7 @@ else. Sqitch's own templates (``*.tmpl``, Template Toolkit) are left to Sqitch.
 from __future__ import annotations
 
 import re
+import textwrap
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from jinja2 import (
     FileSystemLoader,
     PrefixLoader,
     StrictUndefined,
+    nodes,
     pass_context,
 )
 from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError, UndefinedError
@@ -204,8 +206,20 @@ _LISTS = ("names", "labels", "columns", "arguments", "keys")
 @pass_context
 def _fail(context: Context, why: str) -> str:
     """Returns the RAISE of a verify script; it stands four columns in."""
-    text = f"verify {context['change']}: {why}".replace("%", "%%")
-    return _fold("raise exception", f"{sqltext.literal(text)};", indent=" " * 6, width=_WIDTH - 4)
+    text = sqltext.literal(f"verify {context['change']}: {why}".replace("%", "%%"))
+    first, room = "raise exception ", _WIDTH - 6
+    if len(f"{first}{text};") <= room + 2:
+        return f"{first}{text};"
+    # Strings below each other are one.
+    lines = textwrap.wrap(text, room - 2, drop_whitespace=False, break_on_hyphens=False)
+    return f"{first}\n      " + "'\n      '".join(lines) + ";"
+
+
+def _meaning(note: str) -> str:
+    """Returns what a note says that is added, as a sentence: "Add the orders" is "The orders."."""
+    said = note.partition("\n")[0]
+    said = re.sub(r"\A(?:Add|Create|Introduce|Make)\s+(?=\S)", "", said)
+    return said[:1].upper() + said[1:] + ("" if said.endswith((".", "!", "?")) else ".")
 
 
 def _array(texts: Iterable[str], indent: int = 0) -> str:
@@ -285,8 +299,7 @@ def _result(returns: str) -> str:
 
 def _function_comment(comment: str, callers: Sequence[str]) -> str:
     """Returns what a function does, and who may call it."""
-    end = "" if comment.endswith(".") else "."
-    return f"{comment}{end}\nCallable by {', '.join(callers) or 'its owner only'}."
+    return f"{comment}\nCallable by {', '.join(callers) or 'its owner only'}."
 
 
 def _trigger_type(timing: str, events: Sequence[str]) -> int:
@@ -319,6 +332,7 @@ def _environment(folders: Sequence[Path]) -> SandboxedEnvironment:
         "comment": sqltext.comment,
         "ident": sqltext.identifier,
         "literal": sqltext.literal,
+        "meaning": _meaning,
         "setting": _setting,
     }
     environment.tests |= {"match": lambda text, pattern: bool(re.match(pattern, text))}
@@ -402,13 +416,15 @@ class Templates:
         """Returns the variables that a template names without setting them."""
         try:
             text = cast(BaseLoader, self.environment.loader).get_source(self.environment, source)
-            return find_undeclared_variables(
-                self.environment.parse(text[0], source, text[1])
-            ) - set(self.environment.globals)
+            tree = self.environment.parse(text[0], source, text[1])
         except TemplateSyntaxError as error:
             raise _wrong(error) from None
         except (OSError, UnicodeDecodeError) as error:
             raise Failure(f"the template {source} cannot be read: {error}") from None
+        # What the head of a template sets or imports is there in its blocks.
+        own = {it.name for it in tree.find_all(nodes.Name) if it.ctx == "store"}
+        own |= {it.target for it in tree.find_all(nodes.Import)}
+        return find_undeclared_variables(tree) - own - set(self.environment.globals)
 
     def values(
         self,

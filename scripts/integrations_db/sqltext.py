@@ -278,8 +278,8 @@ class Column:
         shown = _shown_type(self.type)
         if shown:
             return literal(f"{self.name} {shown}{after}")
-        end = f" || {literal(after)}" if after else ""
-        return f"{literal(f'{self.name} ')} || {_format_type(self.type)}{end}"
+        parts = [literal(f"{self.name} "), _format_type(self.type)]
+        return "\n             || ".join([*parts, literal(after)] if after else parts)
 
     @property
     def sample(self) -> str | None:
