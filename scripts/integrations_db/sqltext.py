@@ -124,12 +124,13 @@ def split(text: str) -> list[str]:
     """Returns the parts of a list, separated by commas that no quotes or parentheses hold."""
     parts, start, depth = [], 0, 0
     for token in tokens(text):
-        char = text[token.start : token.end]
-        if token.kind == "other":
-            depth += (char in "([") - (char in ")]")
-        if char == "," and depth == 0:
-            parts.append(text[start : token.start])
-            start = token.end
+        if token.kind != "other":
+            continue
+        for at in range(token.start, token.end):
+            depth += (text[at] in "([") - (text[at] in ")]")
+            if text[at] == "," and depth == 0:
+                parts.append(text[start:at])
+                start = at + 1
     parts = [part.strip() for part in [*parts, text[start:]]]
     return parts if any(parts) else []
 
@@ -368,6 +369,8 @@ def arguments(given: list[str]) -> list[Argument]:
             raise ValueError(f"{text!r}: {why}")
         if not name or not type_:
             raise ValueError(f"{text!r} is not NAME TYPE")
+        if re.fullmatch(r"\$\d+", name):
+            raise ValueError(f"{text!r}: PL/pgSQL itself calls a parameter so")
         found.append(Argument(name, type_, default))
     return found
 
@@ -389,7 +392,7 @@ class Key:
     @property
     def word(self) -> str:
         """What the name of the index says of it."""
-        return self.name or "_".join(re.findall(r"\w+", self.sql))
+        return self.name or "_".join(re.findall(r"\w+\b(?!\.)", self.sql))
 
 
 def keys(given: list[str]) -> list[Key]:

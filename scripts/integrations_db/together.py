@@ -64,7 +64,9 @@ def write_together(new: Mapping[Path, bytes], replaced: Mapping[Path, bytes]) ->
     work = _Work()
     try:
         for path, data in new.items():
-            if not _is(path, data):
+            if _is(path, data):
+                _forget(path)
+            else:
                 work.prepare(path, data, None)
         former = {path: path.read_bytes() for path in replaced}
         for path, data in replaced.items():
@@ -82,6 +84,14 @@ def write_together(new: Mapping[Path, bytes], replaced: Mapping[Path, bytes]) ->
     work.clean()
 
 
+def _forget(path: Path) -> Path:
+    """Returns the name under which a file is written first, and removes what a kill left there."""
+    place = path.with_name(f".{path.name}.new")
+    with suppress(FileNotFoundError, NotADirectoryError):
+        place.unlink()
+    return place
+
+
 class _Work:
     """What was done so far, so that it can be undone."""
 
@@ -92,15 +102,13 @@ class _Work:
         self.former: dict[Path, bytes] = {}
 
     def prepare(self, path: Path, data: bytes, mode: int | None) -> None:
-        """Writes a file under another name, that of an earlier try which came to nothing."""
+        """Writes a file under another name."""
         missing = [it for it in (path.parent, *path.parent.parents) if not it.exists()]
         for folder in reversed(missing):
             self.folders.append(folder)
             with suppress(FileExistsError):
                 folder.mkdir()
-        place = path.with_name(f".{path.name}.new")
-        with suppress(FileNotFoundError):
-            place.unlink()
+        place = _forget(path)
         self.prepared[path] = place
         handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with os.fdopen(handle, "wb") as file:

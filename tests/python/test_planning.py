@@ -124,7 +124,7 @@ def test_a_change_without_a_tag_after_it(theirs: Sqitch) -> None:
     text = f"{TAGGED}\nd {BY}\na [a@v1] {BY}\n"
     for name in ("a", "d"):
         assert both(theirs, text, "rework", name=name, note="n") == (None, None)
-    with pytest.raises(Failure, match="sqitch.plan:10: .* no tag after it"):
+    with pytest.raises(Failure, match=r"sqitch.plan:10: .* no tag after it"):
         planning.rework(text, "sqitch.plan", "a", WHO, "n")
 
 

@@ -226,7 +226,7 @@ def _tell(done: Written, as_json: bool, more: str = "") -> None:
     files = [shown(path) for path in done.files]
     if as_json:
         entry = done.entry
-        said = {"tag": tag_json(entry)} if isinstance(entry, Tag) else change_json(entry)
+        said = tag_json(entry) if isinstance(entry, Tag) else change_json(entry)
         echo_json({"project": done.project, "plan": shown(done.plan), **said, "files": files})
         return
     echo(f"{shown(done.plan)}: {format_entry(done.entry)}")
