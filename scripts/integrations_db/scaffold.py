@@ -62,13 +62,15 @@ class Written:
         project: its name.
         plan: the file.
         entry: the line that it has now.
-        files: new ones, in the order in which they were written; for a rework, then those to edit.
+        files: new ones, in the order in which they were written.
+        edit: the scripts that a rework is about, which still say what they said.
     """
 
     project: str
     plan: Path
     entry: Change | Tag
     files: Sequence[Path]
+    edit: Sequence[Path] = ()
 
 
 def templates(root: Path, config: Config, folder: Path | None = None) -> Templates:
@@ -311,7 +313,8 @@ def _write(
         project.plan.project,
         Path(project.plan.file),
         prepared.draft.entry,
-        [*prepared.new, *prepared.edit],
+        tuple(prepared.new),
+        prepared.edit,
     )
 
 

@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from integrations_db import scaffold
 
-__all__ = ["CHANGES", "Addition", "empty_project", "write_every_kind"]
+__all__ = ["CHANGES", "EXAMPLES", "PAGE", "Addition", "empty_project", "write_every_kind"]
 
 # Roles belong to the server, which several processes of pytest share.
 SCHEMA = "scaffold_app"
@@ -101,6 +103,10 @@ CHANGES = (
     _add("grants", f"grants/{READER}", "tables/customers", role=READER, tables="customers",
          privileges="select, insert"),
 )  # fmt: skip
+
+
+PAGE = (Path(__file__).parents[2] / "docs/templates.md").read_text()
+EXAMPLES = [shlex.split(it) for it in re.findall(r"^\$ integrations-db (.*)$", PAGE, re.MULTILINE)]
 
 
 def empty_project(folder: Path, settings: str = "") -> Path:

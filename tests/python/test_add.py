@@ -17,12 +17,13 @@ from typing import Any
 
 import pytest
 import test_static_sql
-from every_kind import CHANGES, empty_project
+from every_kind import CHANGES, EXAMPLES, PAGE, empty_project
 from small_project import command, environment, run, run_json, sqitch
 
 from integrations_db import scaffold, together
 from integrations_db.errors import Failure
 from integrations_db.plan import read_plan
+from integrations_db.rendering import Templates
 
 pytestmark = pytest.mark.static
 
@@ -195,10 +196,8 @@ def test_it_shows_what_it_wrote(folder: Path) -> None:
     told = run_json(folder, "tag", "v1", "-n", "n")
     assert (told["tag"], told["files"]) == ("@v1", [])
     told = run_json(folder, "rework", "types/a", "-n", "n")
-    assert told["files"] == [
-        *(f"{it}/types/a@v1.sql" for it in ("deploy", "revert", "verify")),
-        *files[:3],
-    ]
+    assert told["files"] == [it.replace(".sql", "@v1.sql") for it in files[:3]]
+    assert told["edit"] == files[:3]
 
 
 def test_kinds_and_variables_are_listed(folder: Path) -> None:
@@ -620,6 +619,41 @@ def test_variables_of_the_configuration(folder: Path) -> None:
     assert "owner" not in text
     # Sqitch reads the same section, for its own templates.
     assert sqitch(folder, None, "add", "c", "-n", "n").returncode == 0
+
+
+# -- the page -----------------------------------------------------------------------------------
+
+
+def test_the_examples_run(folder: Path) -> None:
+    for arguments in EXAMPLES:
+        done(folder, *arguments)
+    plan = read_plan(folder / "sqitch.plan")
+    assert [tag.name for change in plan.changes for tag in change.tags] == ["v1.0.0"]
+    assert str(plan.changes[-1].requires[0]) == "functions/count_orders@v1.0.0"
+    assert (folder / "deploy/functions/count_orders@v1.0.0.sql").exists()
+
+
+def test_kinds_and_their_variables_are_those_of_the_page() -> None:
+    templates = Templates([])
+    table = PAGE.partition("| Kind | Makes | Variables |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|$", table, re.MULTILINE)
+    assert sorted(name for name, _, _ in rows) == list(templates.kinds())
+    for name, about, variables in rows:
+        kind = templates.find(name)
+        assert about == kind.about
+        needed = {it.name for it in kind.variables.values() if it.default is None}
+        assert set(re.findall(r"\*\*`(\w+)`\*\*", variables)) == needed
+        assert set(re.findall(r"`(\w+)`", variables)) == set(kind.variables)
+
+
+def test_the_template_of_the_page_is_one(folder: Path) -> None:
+    (text,) = re.findall(r"```jinja\n(.*?)```", PAGE, re.DOTALL)
+    (kinds,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    own = folder / ".sqitch/templates"
+    write(own, deploy_sequence=text, revert_sequence="-- none", verify_sequence="-- none")
+    (own / "kinds.toml").write_text(kinds)
+    done(folder, "add", "seq/a", "-t", "sequence", "-n", "n", "-s", "first=9")
+    assert "create sequence public.a start 9;" in (folder / "deploy/seq/a.sql").read_text()
 
 
 # -- this repository ----------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from pathlib import Path
 import engine
 import psycopg
 import pytest
-from every_kind import CHANGES, OWNER, READER, SCHEMA, empty_project, write_every_kind
+from every_kind import CHANGES, EXAMPLES, OWNER, READER, SCHEMA, empty_project, write_every_kind
 from faults.dumps import dump
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -364,6 +364,29 @@ def test_a_label_goes_again_unless_a_row_holds_it(deployed: str, folder: Path) -
         assert kept.fetchall() == [("draft",), ("sent",)]
         assert fails(deployed, folder, "types/order_status") is None
         assert fails(deployed, folder, "tables/orders") is None
+
+
+def test_the_examples_of_the_page_deploy(tmp_path: Path, empty_database: str) -> None:
+    """Also with rows, and the reworked function after it was edited."""
+    folder = empty_project(tmp_path / "page")
+    for arguments in EXAMPLES:
+        done = run(folder, *arguments)
+        assert done.returncode == 0, done.stderr
+    done = run(folder, "deploy", empty_database)
+    assert "byte for byte the same" in done.stderr  # the reworked script is still to be edited
+    for kind in ("deploy", "revert"):
+        script = folder / kind / "functions/count_orders.sql"
+        text = script.read_text().replace("create function", "create or replace function")
+        script.write_text(text.replace("from app.orders", "from app.orders where region = 'eu'")
+                          if kind == "deploy" else text)  # fmt: skip
+    engine.deploy(folder, empty_database)
+    with psycopg.connect(empty_database) as conn:
+        conn.execute("insert into app.orders (amount, region) values (1, 'eu'), (2, 'us')")
+    count = "select app.count_orders()"
+    assert rows(empty_database, count) == [(1,)]
+    engine.revert(folder, empty_database, to="@v1.0.0")
+    assert rows(empty_database, count) == [(2,)]
+    engine.revert(folder, empty_database)
 
 
 # -- odd names ----------------------------------------------------------------------------------

@@ -156,7 +156,7 @@ def rework(
     note = scaffold.given_note(notes)
     ask = _asking(config, as_json)
     done = scaffold.rework(root, target, name, requires, conflicts, note, ask)
-    _tell(done, as_json, "Modify these files as appropriate")
+    _tell(done, as_json)
 
 
 @cli.command(short_help="Tag the plan: a release, after which changes are reworked.")
@@ -217,7 +217,7 @@ def _asking(config: Config, as_json: bool) -> Callable[[str], str]:
     return ask
 
 
-def _tell(done: Written, as_json: bool, more: str = "") -> None:
+def _tell(done: Written, as_json: bool) -> None:
     """Says what was written."""
     from integrations_db.output import change_json, tag_json
     from integrations_db.plan import Tag, format_entry
@@ -227,10 +227,20 @@ def _tell(done: Written, as_json: bool, more: str = "") -> None:
     if as_json:
         entry = done.entry
         said = tag_json(entry) if isinstance(entry, Tag) else change_json(entry)
-        echo_json({"project": done.project, "plan": shown(done.plan), **said, "files": files})
+        edit = {"edit": [shown(path) for path in done.edit]} if done.edit else {}
+        echo_json(
+            {"project": done.project, "plan": shown(done.plan), **said, "files": files, **edit}
+        )
         return
     echo(f"{shown(done.plan)}: {format_entry(done.entry)}")
-    echo("".join(f"  {file}\n" for file in files), nl=False)
+    for file in files:
+        echo(f"  {file}")
+    if done.edit:
+        echo(
+            "Now edit these; the revert script is what deployed before:"
+        )
+    for path in done.edit:
+        echo(f"  {shown(path)}")
 
 
 def _list(ctx: click.Context, template: str | None, folder: Path | None, as_json: bool) -> None:
