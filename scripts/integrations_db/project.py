@@ -170,8 +170,12 @@ def find_root(given: Path | None = None, *, packaged: bool = True) -> Path:
         packaged: whether the copy that came with this program will do.
 
     Raises:
-        Usage: the given directory has no plan.
+        Usage: the given directory has no plan, or the current one was removed.
     """
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise Usage("the current directory was removed; go to another one") from None
     if given is not None:
         root = given.resolve()
         if not _has_plan(root):
@@ -179,7 +183,7 @@ def find_root(given: Path | None = None, *, packaged: bool = True) -> Path:
         return root
     # The last of ours is the repository of an editable installation.
     ours: tuple[Path, ...] = (_PACKAGE / "project", _PACKAGE.parent.parent) if packaged else ()
-    for root in (Path.cwd(), *ours):
+    for root in (here, *ours):
         if _has_plan(root):
             return root
     raise Usage("there is no sqitch.plan here; name the project's directory with --chdir")
@@ -188,7 +192,8 @@ def find_root(given: Path | None = None, *, packaged: bool = True) -> Path:
 def _has_plan(root: Path) -> bool:
     """Tells whether a directory is a project; its plan may be kept elsewhere."""
     names = ("sqitch.plan", "sqitch.conf", os.environ.get("SQITCH_CONFIG"))
-    return any((root / name).is_file() for name in names if name)
+    # A current directory that is closed to this user (sudo -u, from one's home) has none.
+    return any(os.path.isfile(root / name) for name in names if name)
 
 
 def _setting(config: Config, target_name: str | None, name: str) -> str | None:

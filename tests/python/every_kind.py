@@ -46,7 +46,7 @@ def _add(kind: str, name: str, *requires: str, **variables: str | list[str]) -> 
 
 ORDERS = "tables/orders"
 CHANGES = (
-    _add("role", f"roles/{OWNER}"),
+    _add("role", f"roles/{OWNER}", member="true"),
     _add("role", f"roles/{READER}", login="true"),
     _add("schema", f"schemas/{SCHEMA}", f"roles/{OWNER}", f"roles/{READER}", users=READER),
     _add("enum", "types/order_status", f"schemas/{SCHEMA}", labels="draft,sent,it's paid"),

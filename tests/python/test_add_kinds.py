@@ -14,6 +14,7 @@ from pathlib import Path
 import engine
 import psycopg
 import pytest
+from api.cluster import Cluster
 from every_kind import CHANGES, EXAMPLES, OWNER, READER, SCHEMA, empty_project, write_every_kind
 from faults.dumps import dump
 from hypothesis import HealthCheck, Phase, given, settings
@@ -164,6 +165,16 @@ def test_sqitch_and_we_deploy_and_revert_the_same(empty_database: str, folder: P
     assert done.returncode == 0, done.stdout + done.stderr
     assert without_registry(dsn) == before
     assert own_roles(dsn) == []
+
+
+def test_an_ordinary_login_deploys_and_reverts(bare: Cluster, folder: Path) -> None:
+    """As on a managed cloud: it owns the database, and may make roles."""
+    conninfo, _ = bare.deployer()
+    before = dump(conninfo)
+    engine.deploy(folder, conninfo)
+    engine.revert(folder, conninfo)
+    assert without_registry(conninfo) == before
+    assert own_roles(conninfo) == []
 
 
 @pytest.mark.long
