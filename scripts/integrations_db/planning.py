@@ -85,16 +85,9 @@ def add(
             f'{file}:{line}: change "{name}" is in the plan already; '
             f"to change what it does, rework it: integrations-db rework {name}"
         )
+    by = (at or _now(plan), who.name, who.email, note)
     needed = _dependencies(plan, requires)
-    change = Change(
-        name,
-        at or _now(plan),
-        who.name,
-        who.email,
-        note,
-        needed,
-        _dependencies(plan, conflicts, True),
-    )
+    change = Change(name, *by, needed, _dependencies(plan, conflicts, True))
     _check_requirements(plan, change)
     lines = rewritten(text)
     if plan.changes and plan.changes[-1].tags:
@@ -138,16 +131,9 @@ def rework(
             "else tag the plan first: integrations-db tag TAG -n NOTE"
         )
     last = plan.changes[tagged[-1]].tags[0].name
+    by = (at or _now(plan), who.name, who.email, note)
     needed = (Dependency(name, last), *_dependencies(plan, requires))
-    change = Change(
-        name,
-        at or _now(plan),
-        who.name,
-        who.email,
-        note,
-        needed,
-        _dependencies(plan, conflicts, True),
-    )
+    change = Change(name, *by, needed, _dependencies(plan, conflicts, True))
     _check_requirements(plan, change)
     return _drafted([*rewritten(text), format_entry(change)], file, change), last
 

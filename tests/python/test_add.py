@@ -206,6 +206,7 @@ def test_kinds_and_variables_are_listed(folder: Path) -> None:
     said = done(folder, "add", "--list", "-t", "index")
     assert re.search(r"^  columns +.*\(required\)$", said, re.MULTILINE)
     assert re.search(r"^  where +(?!.*\(required\))", said, re.MULTILINE)
+    assert done(folder.parent, "add", "--list") == listed  # in no project
     told = run_json(folder, "add", "--list")
     assert {it["kind"] for it in told["kinds"]} == {it.kind for it in CHANGES}
 

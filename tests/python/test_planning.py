@@ -168,10 +168,9 @@ def test_any_plan(theirs: Sqitch, plan: Plan, data: st.DataObject) -> None:
     if what == "tag":
         name = data.draw(st.sampled_from(["new", *(t.name for c in plan.changes for t in c.tags)]))
     else:
+        known = st.sampled_from([*names, "x:y", *(f"self:{name}" for name in names)])
         more["requires"] = data.draw(
-            st.lists(
-                st.sampled_from([*names, "x:y", *(f"self:{name}" for name in names)]), max_size=2
-            )
+            st.lists(known, max_size=2, unique_by=lambda it: it.removeprefix("self:"))
         )
     one, other = both(theirs, text, what, name=name, note=note, **more)
     if one != other:  # Sqitch writes plans that it does not read again

@@ -12,6 +12,7 @@ import click
 
 from integrations_db.cli.group import cli
 from integrations_db.cli.options import json_option
+from integrations_db.errors import Usage
 from integrations_db.terminal import echo, echo_json
 
 if TYPE_CHECKING:
@@ -236,9 +237,7 @@ def _tell(done: Written, as_json: bool) -> None:
     for file in files:
         echo(f"  {file}")
     if done.edit:
-        echo(
-            "Now edit these; the revert script is what deployed before:"
-        )
+        echo("Now edit these; the revert script is what deployed before:")
     for path in done.edit:
         echo(f"  {shown(path)}")
 
@@ -246,9 +245,16 @@ def _tell(done: Written, as_json: bool) -> None:
 def _list(ctx: click.Context, template: str | None, folder: Path | None, as_json: bool) -> None:
     """Tells the kinds that there are, or the variables of one."""
     from integrations_db import scaffold
+    from integrations_db.config import load_config
+    from integrations_db.project import find_root
 
-    root, config, _ = _project(ctx)
-    templates = scaffold.templates(root, config, folder)
+    try:
+        root = find_root(ctx.obj, packaged=False)
+    except Usage:
+        if ctx.obj is not None:
+            raise
+        root = Path.cwd()  # in no project: this package's kinds, and the user's
+    templates = scaffold.templates(root, load_config(root), folder)
     kinds = (
         [templates.find(template)]
         if template
