@@ -111,16 +111,16 @@ class _Work:
         place = _forget(path)
         self.prepared[path] = place
         handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        with os.fdopen(handle, "wb") as file:
-            try:
+        try:
+            with os.fdopen(handle, "wb") as file:
                 if mode is not None:
                     os.fchmod(file.fileno(), mode)
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            except OSError as error:  # it names no file
-                error.filename = str(path)
-                raise
+        except OSError as error:  # it names no file
+            error.filename = str(path)
+            raise
 
     def name(self, path: Path, former: bytes | None) -> None:
         """Gives a file its name; ``former``: what another one of that name has in it."""

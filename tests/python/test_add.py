@@ -6,6 +6,7 @@ import errno
 import os
 import pty
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -411,6 +412,20 @@ def test_a_failure_anywhere_leaves_nothing(tagged: Path, what: str, error: BaseE
         assert sorted(tagged.rglob("*")) == before
     assert number > 12
     assert tree(tagged) != texts
+
+
+def test_a_file_that_may_not_grow_is_named(folder: Path) -> None:
+    before = tree(folder)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(Failure) as caught:
+            scaffold.add(folder, None, scaffold.Request("a", "table"), "n", str)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    said = r"\S+/verify/a\.sql: cannot be written: File too large\. Nothing was written\."
+    assert re.fullmatch(said, str(caught.value)), caught.value
+    assert tree(folder) == before
 
 
 @pytest.mark.parametrize("what", ["add", "rework"])
