@@ -28,9 +28,10 @@ use App::Sqitch::Engine::pg; use App::Sqitch::Target; use App::Sqitch::Plan; use
 use App::Sqitch::Command::deploy; use App::Sqitch::Command::revert;
 use App::Sqitch::Command::verify; use App::Sqitch::Command::status;
 use App::Sqitch::Command::add; use App::Sqitch::Command::tag;
-use App::Sqitch::Command::rework; use App::Sqitch::Command::plan;
-# What each of them loads only when it comes to it, which takes longest of all.
-use App::Sqitch::DateTime; use DateTime::TimeZone::Local; use App::Sqitch::ItemFormatter;
+use App::Sqitch::Command::rework;
+# What each of them loads only when it comes to it, which takes longest of all. Not what decides
+# about colours when it is loaded.
+use App::Sqitch::DateTime; use DateTime::TimeZone::Local;
 use Digest::SHA; use URI::pg; use PerlIO::utf8_strict;
 App::Sqitch::DateTime->now->as_string;  # a first one: locales, and the code of its parameters
 $| = 1;
