@@ -271,9 +271,10 @@ def install(wheel: Path, folder: Path, python: str) -> Path:
     site = next(folder.glob("lib/python3*/site-packages"))
     for found in requirements(wheel):
         for file in found.files or ():
-            if ".." not in file.parts and "__pycache__" not in file.parts:
+            if ".." not in file.parts and Path(str(file.locate())).exists():
                 (site / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(str(file.locate()), site / file)
+                # With its time: what was compiled stays valid, and a command starts in half of it.
+                shutil.copy2(str(file.locate()), site / file)
     command = [sys.executable, "-m", "pip", "--python", str(folder), "install", "--quiet"]
     command += ["--no-index", "--no-deps", "--disable-pip-version-check", str(wheel)]
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603

@@ -6,13 +6,12 @@ Each test has a server to itself: roles belong to the whole cluster.
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from small_project import run
 
 from .cluster import ORDINARY, OWNERS, POWERS, ROLES, Cluster
 from .deployment import CHANGES, ROOT, catalogue, deploy, revert, run_script, verify
@@ -231,14 +230,7 @@ def test_pgcrypto_that_others_use_by_now_stays(bare: Cluster) -> None:
 
 def by_hand(bare: Cluster, conninfo: str, *arguments: str) -> str:
     """Runs our command as a deployer does."""
-    done = subprocess.run(  # noqa: S603  # our own command
-        [sys.executable, "-m", "integrations_db", "--chdir", str(ROOT), *arguments, conninfo],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=bare.folder,
-    )
+    done = run(bare.folder, "--chdir", str(ROOT), *arguments, conninfo)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
