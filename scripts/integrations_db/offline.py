@@ -156,7 +156,8 @@ class _Part:
         own_transaction: whether it has a BEGIN itself.
         deferred: whether constraints are to be deferred again before it, as they are declared.
         adopts: whether settings may have been stored before it.
-        variables: the lines that set its variables, if it does not have those of all.
+        variables: the lines that set its variables, if it does not have those of all, and unset
+            what it must not find set.
     """
 
     path: str
@@ -344,7 +345,10 @@ def _part(
         own_transaction=script.own_transaction,
         deferred=deferred,
         adopts=adopts,
-        variables=variables.lines(script.kind),
+        variables=[
+            *variables.lines(script.kind),
+            *(f"\\unset {name}" for name in found.unset),
+        ],
     )
 
 

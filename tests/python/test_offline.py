@@ -534,6 +534,7 @@ def test_surroundings_that_are_wrong(empty_database: str, tmp_path: Path) -> Non
     text = written(tmp_path)
     alone = psql(empty_database, text, tmp_path, "-1")
     assert (alone.returncode, "run it without -1" in alone.stderr) == (3, True)
+    assert "CONTEXT" not in alone.stderr
     for kind in ("VERSION_NUM", "SERVER_VERSION_NUM"):
         old = psql(empty_database, text.replace(f":{kind}", "149999"), tmp_path)
         assert (old.returncode, "PostgreSQL 15 or newer" in old.stderr) == (3, True)
@@ -545,7 +546,33 @@ def test_surroundings_that_are_wrong(empty_database: str, tmp_path: Path) -> Non
         assert (done.returncode, said in done.stderr) == (3, True), done.stderr
     done = psql(empty_database, text, tmp_path, "-v", "integrations_db_name=a <b>")
     assert (done.returncode, "a name may hold no <" in done.stderr) == (3, True)
+    for wait in ("soon", "nan", "-1", ""):
+        done = psql(empty_database, text, tmp_path, "-v", f"integrations_db_wait={wait}")
+        said = f"integrations_db_wait is no number of seconds: {wait}\n"
+        assert (done.returncode, said in done.stderr) == (3, True), done.stderr
     assert rows(empty_database, "select to_regnamespace('sqitch')") == [(None,)]
+
+
+def test_a_script_finds_no_variables_of_others(
+    empty_database: str, other: str, tmp_path: Path
+) -> None:
+    """Neither those of a script before it, nor those of the one who runs it."""
+    write_project(
+        tmp_path,
+        {
+            "a": Sql("\\set v 1\nselect 1 as w \\gset\ncreate table a (id int);\n"),
+            "b": Sql("\\if :{?v}\n  select 1 / 0;\n\\endif\ncreate table b (id int);\n"),
+            "c": Sql(
+                "create table c as select x[1:w] as x, x[1:y] as y\n"
+                "  from (select array[1, 2, 3] as x, 2 as w, 2 as y) as t;\n"
+            ),
+        },
+    )
+    done = psql(empty_database, written(tmp_path), tmp_path, "-v", "y=3")
+    assert done.returncode == 0, done.stderr
+    assert run(tmp_path, "deploy", other).returncode == 0
+    same(empty_database, other)
+    assert rows(empty_database, "select x, y from c") == [([1, 2], [1, 2])]
 
 
 def test_a_psqlrc_does_not_matter(empty_database: str, other: str, tmp_path: Path) -> None:
