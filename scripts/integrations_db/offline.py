@@ -361,8 +361,12 @@ def _steps(
 ) -> list[_Step]:
     """Returns the changes as the template has them, in the order in which they run."""
     # By the texts so far: whether constraints may wait, and settings be stored for new sessions.
-    first = min(indexes)
-    deferring = any(map(_deferring, (project.path(index, "deploy") for index in range(first))))
+    earlier = [project.path(index, "deploy") for index in range(min(indexes))]
+    deferring = any(
+        _deferring(path.read_text(errors="replace")) for path in earlier if path.exists()
+    )
+    # Constraints of another project are not to be seen.
+    deferring = deferring or bool(_outside(project, range(max(indexes) + 1)))
     storing = False
     steps = []
     for number, index in enumerate(indexes, 1):
@@ -372,7 +376,7 @@ def _steps(
             check = project.script(index, "verify", variables.known["verify"])
         obstacle = next((s for s in (script, check) if s and s.execution != "atomic"), None)
         part = _part(project, script, variables, framed=obstacle is None, adopts=storing)
-        deferring = deferring or _deferring(script.path)
+        deferring = deferring or _deferring(part.text)
         storing = storing or stores(script.source)
         verify = None
         if check:
@@ -399,9 +403,9 @@ def _steps(
     return steps
 
 
-def _deferring(path: Path) -> bool:
-    """Tells whether a script may make constraints that wait, by its text."""
-    return path.exists() and b"deferr" in path.read_bytes().lower()
+def _deferring(text: str) -> bool:
+    """Tells whether a script may make constraints that wait."""
+    return "deferr" in text.lower()
 
 
 def _record(project: Project, index: int, kind: marker.Action, requires: _Requires) -> str:

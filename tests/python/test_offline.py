@@ -52,7 +52,8 @@ KINDS = {
         "insert into waits values (1, 2), (2, 1);\nend;\n",
         "begin;\ndrop table waits;\ncommit;\n",
         "begin;\ninsert into waits values (3, 4);\nupdate waits set other = 1 where id = 3;\n"
-        "rollback;\nbegin;\nselect 1 / count(*) from waits;\nrollback;\n",
+        "rollback;\nbegin;\ninsert into waits values (3, 4);\n"
+        "update waits set other = 1 where id = 3;\nselect 1 / count(*) from waits;\nrollback;\n",
     ),
     "quoted": Sql(
         "begin;\ncreate function public.quoted() returns text language sql as\n"

@@ -166,6 +166,18 @@ def test_variables_of_each_kind_are_set_before_its_scripts(tmp_path: Path) -> No
     assert own.index("-- <<<<<<<< deploy/a.sql") < second < own.index("-- >>>>>>>> verify/a.sql")
 
 
+def test_constraints_are_deferred_again_wherever_they_may_be_made(tmp_path: Path) -> None:
+    writes = Sql("select 1;\n", verify="begin;\ninsert into t values (1);\nrollback;\n")
+    again = "deferred', 'select') \\gexec"
+    write_project(tmp_path, {"a": Sql("select 1;\n"), "b": writes})
+    assert again not in text(tmp_path)
+    (tmp_path / "more.sql").write_text("create table t (id int unique deferrable);\n")
+    write_project(tmp_path, {"a": Sql("\\i more.sql\n"), "b": writes})
+    assert again in text(tmp_path)
+    write_project(tmp_path, {"a": Sql("select 1;\n"), "b": replace(writes, requires=["other:t"])})
+    assert again in text(tmp_path)
+
+
 def parts(script: str) -> dict[str, str]:
     """Returns what stands between the arrows."""
     found = re.findall(
