@@ -578,6 +578,17 @@ def _stands(plan: Plan, count: int) -> str:
     )
 
 
+def _name(part: Path, file: Path) -> None:
+    """Gives a file its name, unless there is one of that name."""
+    try:
+        os.link(part, file)
+    except FileExistsError:
+        raise
+    except OSError:  # as on the file systems of USB sticks, which know no links
+        file.touch(exist_ok=False)
+        os.replace(part, file)
+
+
 def write(text: str, file: Path) -> None:
     """Writes the script to a file, whole or not at all; never over another.
 
@@ -588,7 +599,7 @@ def write(text: str, file: Path) -> None:
     try:
         try:
             part.write_text(text, encoding="utf-8", newline="")
-            os.link(part, file)
+            _name(part, file)
         finally:
             part.unlink(missing_ok=True)
     except FileExistsError:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from small_project import Sql, run, table, write_project
 
 from integrations_db.errors import Failure, Usage
 from integrations_db.inline import inlined
-from integrations_db.offline import offline_script
+from integrations_db.offline import offline_script, write
 from integrations_db.project import load_project
 from integrations_db.script import read_script
 
@@ -103,9 +106,20 @@ def test_the_command(tmp_path: Path) -> None:
     done = run(tmp_path, "sql", "-o", "absent/out.sql", **epoch)
     assert (done.returncode, "cannot be written: No such file" in done.stderr) == (1, True)
     assert sorted(path.name for path in tmp_path.glob(".*")) == []
+    assert run(tmp_path, "sql", "-o", "-", **epoch).stdout == first.stdout
     assert run(tmp_path, "sql", "--revert").returncode == 2
     assert run(tmp_path, "sql", "--to", "nosuch").returncode == 1
     assert run(tmp_path, "sql", SOURCE_DATE_EPOCH="soon").returncode == 2
+
+
+def test_a_file_where_no_links_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a USB stick."""
+    monkeypatch.setattr(os, "link", Mock(side_effect=PermissionError(errno.EPERM, "no links")))
+    file = tmp_path / "out.sql"
+    write("approved\n", file)
+    with pytest.raises(Failure, match="is there already"):
+        write("other\n", file)
+    assert (file.read_text(), list(tmp_path.iterdir())) == ("approved\n", [file])
 
 
 @pytest.mark.parametrize(
