@@ -450,6 +450,11 @@ def test_a_lock_that_others_hold_stops_it(empty_database: str, tmp_path: Path) -
         conn.execute("select * from a")
         done = psql(empty_database, text, tmp_path)
         assert (done.returncode, "lock timeout" in done.stderr) == (3, True)
+    with psycopg.connect(empty_database) as conn:
+        conn.execute("lock sqitch.changes")
+        done = psql(empty_database, text.replace("', '5s'", "', '100ms'"), tmp_path)
+        assert (done.returncode, "lock timeout" in done.stderr) == (3, True)
+        assert "It has" not in done.stdout
     assert psql(empty_database, text, tmp_path).returncode == 0
 
 
