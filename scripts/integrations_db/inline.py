@@ -155,14 +155,15 @@ def _check_metas(path: Path, source: str, found: Scan) -> None:
     sets_columns = any(_SETS_COLUMNS.match(statement.text) for statement in found.statements)
     for statement in found.statements:
         meta = statement.text.startswith("\\")
-        where = _at(path, source, statement.offset)
         if NAMES in statement.text and (meta or sets_columns):
             raise ScriptError(
-                f"{where}: variables of psql that begin with {NAMES} are those of the script for a "
-                "change board, and this one might set them. Give them other names."
+                f"{_at(path, source, statement.offset)}: variables of psql that begin with {NAMES} "
+                "are those of the script for a change board, and this one might set them. Give "
+                "them other names."
             )
         if not meta:
             continue
+        where = _at(path, source, statement.offset)
         for name in _META.findall(statement.text):
             if name in _LEAVES:
                 raise ScriptError(
