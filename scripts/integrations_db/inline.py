@@ -34,6 +34,9 @@ _SETS_ANY = re.compile(r"\\(?:gset|prompt)\b")
 _COPY_ROWS = re.compile(r"copy\b.*\bfrom\s+(?:stdin|stdout)\b", re.IGNORECASE | re.DOTALL)
 # The same by psql: its scanner passes over the rows, ours does not.
 _META_ROWS = re.compile(r"\\copy\b.*\bfrom\s+p?stdin\b", re.IGNORECASE)
+_READS = re.compile(
+    r"\A\\(?:copy\b.*\bfrom|lo_import)\s+(?!p?stdin\b|program\b)('(?:[^']|'')*'|\S+)", re.IGNORECASE
+)
 _END_OF_ROWS = re.compile(r"^\\\.\r?(?:\n|\Z)", re.MULTILINE)
 _DEEPEST = 20  # files that include each other
 
@@ -46,11 +49,13 @@ class Inlined:
         text: whole lines.
         rows: whether rows of COPY are among them, which psql cannot pass over in a false ``\\if``.
         unset: the variables that it names and must not find set, as a script before may leave them.
+        files: those that psql reads when it runs, as the script names them.
     """
 
     text: str
     rows: bool
     unset: tuple[str, ...]
+    files: tuple[str, ...] = ()
 
 
 def inlined(
@@ -79,7 +84,8 @@ def inlined(
         text = _unframed(script, variables)
         return Inlined(text + _ending(script.path, text), False, unset)
     rows = read != source or any(_COPY_ROWS.match(s.text) for s in found.statements)
-    return Inlined(source + _ending(script.path, read), rows, unset)
+    files = [name for s in found.statements for name in _READS.findall(s.text)]
+    return Inlined(source + _ending(script.path, read), rows, unset, tuple(files))
 
 
 def _source(script: Script) -> str:

@@ -156,6 +156,7 @@ class _Part:
         own_transaction: whether it has a BEGIN itself.
         deferred: whether constraints are to be deferred again before it, as they are declared.
         adopts: whether settings may have been stored before it.
+        files: those that psql reads when it runs, as a line of a comment each.
         variables: the lines that set its variables, if it does not have those of all, and unset
             what it must not find set.
     """
@@ -171,6 +172,7 @@ class _Part:
     own_transaction: bool
     deferred: bool
     adopts: bool
+    files: list[str]
     variables: list[str]
 
 
@@ -345,6 +347,7 @@ def _part(
         own_transaction=script.own_transaction,
         deferred=deferred,
         adopts=adopts,
+        files=[plain(f"{name}, by {_path(project, script)}") for name in found.files],
         variables=[
             *variables.lines(script.kind),
             *(f"\\unset {name}" for name in found.unset),
@@ -524,6 +527,13 @@ def _rendered(
         ],
         ids=literal([change.id for change in changes]),
         barriers=[step for step in steps if step.script.rows or (step.verify and step.verify.rows)],
+        files=[
+            file
+            for step in steps
+            for part in (step.script, step.verify)
+            if part
+            for file in part.files
+        ],
         elsewhere=[] if revert else _outside(project, range(chosen.low, chosen.high)),
         requiring=registry.requiring_query(None, project.registry, [c.id for c in changes])
         if revert

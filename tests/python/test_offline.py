@@ -638,7 +638,8 @@ def test_an_ordinary_role_deploys_and_another_may_not(
     text = written(tmp_path)
     stranger = login("pg_monitor", empty_database)
     done = psql(stranger, text, tmp_path)
-    assert (done.returncode, "permission denied for database" in done.stderr) == (3, True)
+    assert (done.returncode, "may not create the registry" in done.stderr) == (3, True)
+    assert "Nothing was touched" in done.stderr and "GRANT CREATE ON DATABASE" in done.stderr
     owner = login("pg_monitor", empty_database)
     user = psycopg.conninfo.conninfo_to_dict(owner)["user"]
     with psycopg.connect(empty_database, autocommit=True) as conn:
@@ -649,6 +650,9 @@ def test_an_ordinary_role_deploys_and_another_may_not(
     assert rows(empty_database, "select tableowner from pg_tables where tablename = 'changes'") == [
         (user,)
     ]
+    done = psql(stranger, text, tmp_path)
+    assert (done.returncode, "permission denied for schema sqitch" in done.stderr) == (3, True)
+    assert "Nothing was touched. Connect as the role that deploys" in done.stderr
 
 
 def test_the_lock_is_given_back_and_kept_from_scripts(empty_database: str, tmp_path: Path) -> None:

@@ -180,6 +180,16 @@ def test_variables_of_each_kind_are_set_before_its_scripts(tmp_path: Path) -> No
     assert own.index("-- <<<<<<<< deploy/a.sql") < second < own.index("-- >>>>>>>> verify/a.sql")
 
 
+def test_files_that_must_be_there_are_named(tmp_path: Path) -> None:
+    reads = "\\copy t from 'it''s.csv' csv\n\\copy t from stdin\n1\n\\.\n\\lo_import photo.png\n"
+    write_project(tmp_path, {"a": Sql(reads), "b": table("b", note="FILES")})
+    assert (
+        "FILES that are not in this one, and that psql reads from where it is run\n--\n"
+        "--   'it''s.csv', by deploy/a.sql\n--   photo.png, by deploy/a.sql\n--\n"
+    ) in text(tmp_path)
+    assert "FILES that" not in text(tmp_path, start="a")
+
+
 def test_constraints_are_deferred_again_wherever_they_may_be_made(tmp_path: Path) -> None:
     writes = Sql("select 1;\n", verify="begin;\ninsert into t values (1);\nrollback;\n")
     again = "deferred', 'select') \\gexec"
