@@ -42,10 +42,13 @@ begin
     raise exception 'name, type, version and the schemas must not be null' using errcode = '22023';
   end if;
 
-  -- First, because the table's own check would not say what is wrong.
-  perform integrations_private.compile_schema(
-    register_definition.credentials_schema, 'credentials_schema');
-  perform integrations_private.compile_schema(register_definition.config_schema, 'config_schema');
+  -- Before the table's own check, which would not say what is wrong.
+  perform integrations_private.compile_schema(s.schema, s.name)
+     from (
+       values ('credentials_schema', register_definition.credentials_schema),
+              ('config_schema', register_definition.config_schema)
+     ) as s (name, schema)
+    where pg_catalog.jsonb_typeof(s.schema) not in ('object', 'boolean');
 
   insert into integrations.integration_definitions
     (name, type, version, docs_url, description, credentials_schema, config_schema)

@@ -773,7 +773,7 @@ def test_config(conn: Connection, config: object) -> None:
 @pytest.mark.database
 @pytest.mark.parametrize("column", ["credentials_schema", "config_schema"])
 @pytest.mark.parametrize(
-    "schema", [{}, {"type": "object"}, {"a": 1}, True, [], "x", None], ids=repr
+    "schema", [{}, {"type": "object"}, {"a": 1}, True, False, [], "x", 1, None], ids=repr
 )
 def test_schemas_of_a_definition(conn: Connection, column: str, schema: object) -> None:
     """The schema of the schemas takes what register_definition takes."""
