@@ -1,6 +1,6 @@
 -- Tests functions/upgrade_instance.
 begin;
-select plan(45);
+select plan(50);
 
 select has_function('integrations', 'upgrade_instance', array['uuid', 'uuid']);
 select is(
@@ -197,6 +197,28 @@ select lives_ok(
       tests.instance_id(tests.tenant_a(), 'stored'), tests.definition_id('Salesforce', '3.1.0'))
   $$,
   'to the same schema of credentials they move unread');
+
+select tests.as_service(tests.tenant_a());
+select throws_ok(
+  pg_catalog.format(
+    $$
+      select integrations.upgrade_instance(
+               tests.instance_id(tests.tenant_a(), 'stored'),
+               tests.definition_id('Salesforce', '4.0.0'))
+       where pg_catalog.set_config('integrations.keyring', %L, true) is not null
+    $$,
+    tests.tenant_a() || '|' || (tests.active_key(tests.tenant_a())).id || '='
+      || pg_catalog.repeat('0', 64)),
+  'IN303', null, 'upgrade_instance refuses a preset key of zeros');
+select tests.as_superuser();
+update integrations_private.tenant_keys set state = 'retired' where tenant_id = tests.tenant_a();
+select tests.as_service(tests.tenant_a());
+select throws_ok(
+  $$
+    select integrations.upgrade_instance(
+      tests.instance_id(tests.tenant_a(), 'stored'), tests.definition_id('Salesforce', '4.0.0'))
+  $$,
+  'IN307', null, 'upgrade_instance refuses credentials under a key that is out of use');
 
 select tests.as_tenant(null);
 select throws_ok(

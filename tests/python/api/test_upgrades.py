@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor as Pool
 from uuid import UUID, uuid4
 
-import pytest
 from psycopg.types.json import Jsonb
 
 from .client import Client
-from .test_concurrency import answer, behind
+from .test_concurrency import Pool, answer, behind, pool
 from .world import World
+
+__all__ = ["pool"]  # the fixture
 
 OPEN: dict[str, object] = {}
 REGION = {"required": ["region"], "properties": {"region": {"enum": ["eu", "us"]}}}
 TOKEN = {"properties": {"token": {"pattern": "^t"}}, "additionalProperties": False}
-
-
-@pytest.fixture(name="pool")
-def _pool() -> object:
-    with Pool(1) as pool:
-        yield pool
 
 
 def versions(world: World, *schemas: tuple[object, object]) -> list[UUID]:
