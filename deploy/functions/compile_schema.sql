@@ -34,7 +34,7 @@ declare
   v_schemas jsonb[] := array[schema];        -- compiled, or yet to be
   v_pointers text[] := array[''];            -- where each of them stands
   v_origins text[] := array['false'];        -- under which keyword it was found
-  v_places jsonb := '{"": 0}';               -- the number of each pointer
+  v_places jsonb := pg_catalog.jsonb_build_object('', 0);  -- the number of each pointer
   v_rules jsonb[] := array[]::jsonb[];
   v_edges jsonb[] := array[]::jsonb[];       -- for each, those that look at the same value
   v_n integer := 0;

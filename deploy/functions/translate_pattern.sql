@@ -181,8 +181,8 @@ begin
         v_sizes[v_depth] := v_sizes[v_depth] + v_sizes[v_depth + 1] + 1;
       end if;
     elsif v_token ~ '^(?:[*+?]|\{.)' then
-      v_least := pg_catalog.substring(v_token, '([0-9]{1,5})');
-      v_most := pg_catalog.substring(v_token, ',([0-9]{1,5})');
+      v_least := pg_catalog.substring(v_token, '([0-9]{1,5})')::integer;
+      v_most := pg_catalog.substring(v_token, ',([0-9]{1,5})')::integer;
       if v_atom = 0 then
         refusal := pg_catalog.format('%s repeats nothing', v_token);
       elsif greatest(v_least, v_most) > 255 then

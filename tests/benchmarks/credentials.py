@@ -476,12 +476,10 @@ def measure_schemas(bench: Bench, rows: int, rounds: int) -> None:
 
         times = by_turns(rounds * 5, {"no schema": lambda: put(2), "15 fields": lambda: put(1)})
     show("put_credentials a second, one client", times, {"15 fields": ["no schema"]})
-    added = statistics.median(
-        1000 / mine - 1000 / plain
-        for mine, plain in zip(times["15 fields"], times["no schema"], strict=True)
-    )
-    plain = statistics.median(1000 / rate for rate in times["no schema"])
-    print(f"  the schema adds {added:.3f} ms to {plain:.3f} ms")
+    # The best round is the one that other work on the machine has disturbed least.
+    for name, choose in (("the best rounds", max), ("medians", statistics.median)):
+        plain, mine = (1000 / choose(times[case]) for case in ("no schema", "15 fields"))
+        print(f"  {name}: the schema adds {mine - plain:.3f} ms to {plain:.3f} ms")
 
 
 def measure_reencryption(bench: Bench, rows: int, rounds: int) -> None:
