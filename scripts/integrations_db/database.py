@@ -7,6 +7,7 @@ import re
 import select
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from textwrap import dedent
 from typing import Any
 from urllib.parse import quote
 from weakref import WeakKeyDictionary, WeakSet
@@ -24,6 +25,9 @@ from integrations_db.script import Script, shown
 from integrations_db.terminal import Unwritable
 
 __all__ = [
+    "FRESH",
+    "OWN_PATH",
+    "adopting",
     "calm",
     "connect",
     "describe",
@@ -37,15 +41,16 @@ __all__ = [
     "plain",
     "session_user",
     "shareable",
+    "stores",
 ]
 
 # Who may create in a schema that a role or database searches before pg_catalog could make operators
 # and functions there that our own statements would call, as the deployer. So our sessions search
 # this path, but for the scripts; a script that were left with it could not create a thing.
-_OWN_PATH = "SET search_path = pg_catalog, pg_temp"
+OWN_PATH = "SET search_path = pg_catalog, pg_temp"
 # What a script may have left behind, in the order in which it must go: the role first, because the
 # others could be refused to it. Unlike DISCARD ALL this keeps advisory locks: we hold one.
-_FRESH = (
+FRESH = (
     "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; DEALLOCATE ALL; "
     "DISCARD TEMP; DISCARD SEQUENCES"
 )
@@ -115,6 +120,9 @@ _unwatched: WeakSet[Connection] = WeakSet()
 # The sessions after whose beginning something may have been stored. To look costs as much as all
 # else there is to reset, and few scripts ever store a setting.
 _stored_since: WeakSet[Connection] = WeakSet()
+_STORES_SETTING = re.compile(
+    r"\balter\s+(?:database|role|user|system)\b[^;]*\b(?:set|reset)\b", re.IGNORECASE
+)
 _STORES = re.compile(r"\balter\s+(?:database|role|user|system)\b", re.IGNORECASE)
 
 
@@ -157,7 +165,7 @@ def connect(
     except psycopg.OperationalError as error:
         raise Failure(_unreachable(error, given)) from None
     try:
-        row = conn.execute(f"{_SESSION}; {_OWN_PATH}; {_STAY}".encode()).fetchone()
+        row = conn.execute(f"{_SESSION}; {OWN_PATH}; {_STAY}".encode()).fetchone()
         for answer, those in zip(row or (), (_path_of_client, _unwatched), strict=True):
             if answer:
                 those.add(conn)
@@ -194,6 +202,8 @@ def _unreachable(error: psycopg.Error, given: dict[str, Any]) -> str:
         advice = "Check user and password: PGPASSWORD, ~/.pgpass, or passfile= in the URI."
     elif "certificate" in text or "private key" in text:
         advice = "Check sslmode, sslrootcert, sslcert, sslkey and sslpassword of the TARGET."
+    elif "local user with ID" in text:  # of a container that knows its user by number only
+        advice = "Name the user of the database: postgresql://USER@..., or PGUSER."
     elif "does not exist" in text:
         advice = "Create it first, or correct the TARGET."
     else:
@@ -220,7 +230,7 @@ def freshen(conn: Connection) -> str:
 
     Advisory locks stay. Settings are those that are stored for the database and the role by now.
     """
-    commands = [_FRESH, _OWN_PATH, _STAY]
+    commands = [FRESH, OWN_PATH, _STAY]
     if conn in _unwatched:
         commands.append(_WATCH)
     if conn in _stored_since:
@@ -236,6 +246,36 @@ def for_script(conn: Connection) -> str:
     if conn not in _stored_since or conn in _path_of_client:
         return "RESET search_path"
     return _adoption(conn, _ADOPT_PATH)
+
+
+def adopting() -> tuple[str, str, str]:
+    """Returns what a script of psql needs to adopt what its parts store; each to end with \\gset.
+
+    Returns:
+        The query that keeps what is stored at the beginning; the one that adopts settings, after a
+        part that may store some; the one that gives a part the search path of a new session.
+    """
+    kept = {
+        name: sql.SQL(f":'integrations_db_stored_{name}'")  # variables of psql
+        for name in ("names", "hashes")
+    }
+    wanted, stored = sql.SQL(_WANTED).format(**kept, stored=sql.SQL(_STORED)), sql.SQL(_STORED)
+    beginning = sql.SQL(
+        "select coalesce(pg_catalog.array_agg(s.name), '{{}}') as integrations_db_stored_names,"
+        " coalesce(pg_catalog.array_agg(s.hash), '{{}}') as integrations_db_stored_hashes"
+        " from ({}) as s"
+    ).format(stored)
+    adopt = sql.SQL(
+        "{} select pg_catalog.count(a.value) as integrations_db_adopted from ({}) as a (value)"
+    ).format(wanted, sql.SQL(_ADOPT))
+    path = sql.SQL("{}{}").format(wanted, sql.SQL(_ADOPT_PATH))
+    queries = [dedent(query.as_string(None)).strip() for query in (beginning, adopt, path)]
+    return queries[0], queries[1], queries[2]
+
+
+def stores(script: str) -> bool:
+    """Tells whether a script, by its text, may store settings for sessions to come."""
+    return bool(_STORES_SETTING.search(script))
 
 
 def _adoption(conn: Connection, what: str) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, NoReturn
+from typing import Literal, NoReturn, TypeVar
 
 import psycopg
 
@@ -68,8 +68,9 @@ from integrations_db.transaction import (
     tell_finished,
 )
 
-__all__ = ["Deployment", "Mode", "deploy"]
+__all__ = ["Deployment", "Mode", "deploy", "requirements"]
 
+Found = TypeVar("Found")
 Mode = Literal["all", "tag", "change"]
 _DEPLOYED = "was deployed and recorded"
 
@@ -154,50 +155,69 @@ class _NotAtomic(Exception):
         self.failed = failed
 
 
-def _dependency_id(
-    conn: Connection, project: Project, dependency: Dependency, limit: int, known: bool
-) -> str | None:
-    """Returns the ID of a change that is deployed, or precedes ``limit`` in the plan."""
+def requirements(
+    project: Project, indexes: range, elsewhere: Callable[[Dependency], Found | None]
+) -> dict[int, list[tuple[str, str | Found]]]:
+    """Resolves what the changes require; refuses missing and conflicting ones.
+
+    As Sqitch does: also a conflict with what this project never has, which is a misspelt name.
+
+    Args:
+        project: whose changes.
+        indexes: their positions in the plan, all that precede them being deployed.
+        elsewhere: returns the ID of a change of another project, if it is deployed.
+
+    Returns:
+        For each of them name and ID of every required change.
+
+    Raises:
+        Failure: one is missing, or conflicts.
+    """
     plan = project.plan
-    if dependency.project in (None, plan.project):
-        index = resolve_dependency(plan, dependency)
-        return plan.changes[index].id if index is not None and index < limit else None
-    if not known or dependency.project is None:
-        return None
-    return registry.change_id_for(
-        conn, project.registry, dependency.project, dependency.change, dependency.tag
-    )
+
+    def found(dependency: Dependency, index: int) -> str | Found | None:
+        if dependency.project in (None, plan.project):
+            there = resolve_dependency(plan, dependency)
+            return plan.changes[there].id if there is not None and there < index else None
+        return elsewhere(dependency)
+
+    resolved: dict[int, list[tuple[str, str | Found]]] = {}
+    problems: list[str] = []
+    for index in indexes:
+        change = plan.changes[index]
+        where = f"{plan.file}:{change.line}: {change.name}"
+        resolved[index] = []
+        for dependency in change.requires:
+            name = dependency.name_in(plan.project)
+            required = found(dependency, index)
+            if required is None:
+                problems.append(f"{where} requires {name}, which is not deployed")
+            else:
+                resolved[index].append((name, required))
+        for dependency in change.conflicts:
+            name = dependency.name_in(plan.project)
+            if is_unknown(plan, dependency):
+                problems.append(f"{where} conflicts with {name}, which is not in the plan")
+            elif found(dependency, index):
+                problems.append(f"{where} conflicts with {name}, which is deployed")
+    if problems:
+        raise Failure("\n".join([*problems, "Nothing was touched."]))
+    return resolved
 
 
 def _requirements(
     conn: Connection, project: Project, indexes: range, known: bool
 ) -> dict[int, list[tuple[str, str]]]:
-    """Resolves what the changes require; refuses missing and conflicting ones.
+    """Resolves what the changes require in a database; ``known``: it has a registry."""
 
-    As Sqitch does: also a conflict with what this project never has, which is a misspelt name.
-    """
-    resolved: dict[int, list[tuple[str, str]]] = {}
-    problems: list[str] = []
-    for index in indexes:
-        change = project.plan.changes[index]
-        where = f"{project.plan.file}:{change.line}: {change.name}"
-        resolved[index] = []
-        for dependency in change.requires:
-            name = dependency.name_in(project.plan.project)
-            found = _dependency_id(conn, project, dependency, index, known)
-            if found is None:
-                problems.append(f"{where} requires {name}, which is not deployed")
-            else:
-                resolved[index].append((name, found))
-        for dependency in change.conflicts:
-            name = dependency.name_in(project.plan.project)
-            if is_unknown(project.plan, dependency):
-                problems.append(f"{where} conflicts with {name}, which is not in the plan")
-            elif _dependency_id(conn, project, dependency, index, known):
-                problems.append(f"{where} conflicts with {name}, which is deployed")
-    if problems:
-        raise Failure("\n".join([*problems, "Nothing was touched."]))
-    return resolved
+    def elsewhere(dependency: Dependency) -> str | None:
+        if not known or dependency.project is None:
+            return None
+        return registry.change_id_for(
+            conn, project.registry, dependency.project, dependency.change, dependency.tag
+        )
+
+    return requirements(project, indexes, elsewhere)
 
 
 def deploy(

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -21,7 +21,7 @@ from integrations_db.config import Committer
 from integrations_db.database import session_user
 from integrations_db.errors import Failure
 from integrations_db.plan import Change
-from integrations_db.registry import Connection
+from integrations_db.registry import NAMES, Connection, literal
 
 __all__ = [
     "SCHEMA",
@@ -30,13 +30,45 @@ __all__ = [
     "Unfinished",
     "begin",
     "clear",
+    "clearing",
     "forgetting",
+    "last",
+    "marking",
     "note",
+    "noting",
+    "schema",
+    "table",
     "unfinished",
 ]
 
 Action = Literal["deploy", "revert"]
 
+_MARK: LiteralString = """\
+insert into integrations_db.unfinished_scripts (registry, project, change_id, change, action,
+    script, script_hash, application_name, started_by)
+  values (%(registry)s, %(project)s, %(id)s, %(change)s, %(action)s, %(script)s, %(hash)s,
+    %(application)s, %(who)s)
+  on conflict (registry, project, change_id) do update set action = excluded.action,
+    script = excluded.script, script_hash = excluded.script_hash,
+    application_name = excluded.application_name, started_by = excluded.started_by,
+    started_at = excluded.started_at, outcome = null"""
+_NOTE: LiteralString = """\
+update integrations_db.unfinished_scripts set outcome = %(outcome)s
+ where registry = %(registry)s and project = %(project)s and change_id = %(id)s"""
+_CLEAR: LiteralString = """\
+delete from integrations_db.unfinished_scripts
+ where registry = %(registry)s and project = %(project)s and change_id = %(id)s"""
+# Whether no mark is left, so that the table may be dropped, and then the schema.
+_LAST: LiteralString = """\
+select not exists (select from integrations_db.unfinished_scripts)
+         and pg_catalog.pg_has_role(c.relowner, 'USAGE'),
+       pg_catalog.pg_has_role(n.nspowner, 'USAGE')
+         and pg_catalog.obj_description(n.oid, 'pg_namespace') = %(ours)s
+         and not exists (select from pg_catalog.pg_depend as d
+           where d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass::pg_catalog.oid
+             and d.refobjid = n.oid and d.objid <> c.oid)
+  from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+ where n.nspname = 'integrations_db' and c.relname = 'unfinished_scripts'"""
 _OURS = "Made by integrations-db for unfinished scripts; goes with the last of them."
 SCHEMA = "integrations_db"
 TABLE = f"{SCHEMA}.unfinished_scripts"
@@ -131,28 +163,21 @@ def begin(
                     "select pg_catalog.to_regnamespace('integrations_db')"
                 ).fetchone()
                 if row is None or row[0] is None:
-                    conn.execute("create schema integrations_db")
-                    conn.execute(sql.SQL("comment on schema integrations_db is {}").format(_OURS))
-                conn.execute(Path(__file__).with_name("marker.sql").read_bytes())
+                    conn.execute(schema().encode())
+                conn.execute(table().encode())
             conn.execute(
-                "insert into integrations_db.unfinished_scripts (registry, project, change_id,"
-                "  change, action, script, script_hash, application_name, started_by)"
-                " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
-                " on conflict (registry, project, change_id) do update set action ="
-                "   excluded.action, script = excluded.script, script_hash = excluded.script_hash,"
-                "   application_name = excluded.application_name, started_by = excluded.started_by,"
-                "   started_at = excluded.started_at, outcome = null",
-                (
-                    registry,
-                    project,
-                    change.id,
-                    change.name,
-                    action,
-                    script,
-                    script_hash,
-                    application_name,
-                    f"{who.name} <{who.email}>",
-                ),
+                _MARK,
+                {
+                    "registry": registry,
+                    "project": project,
+                    "id": change.id,
+                    "change": change.name,
+                    "action": action,
+                    "script": script,
+                    "hash": script_hash,
+                    "application": application_name,
+                    "who": f"{who.name} <{who.email}>",
+                },
             )
     except psycopg.errors.InsufficientPrivilege as error:
         user = session_user(conn)
@@ -179,11 +204,8 @@ def _grant(conn: Connection, user: str) -> str:
 
 def note(conn: Connection, registry: str, project: str, change: Change, outcome: str) -> None:
     """Writes beside the mark how the script ended."""
-    conn.execute(
-        "update integrations_db.unfinished_scripts set outcome = %s"
-        " where registry = %s and project = %s and change_id = %s",
-        (outcome, registry, project, change.id),
-    )
+    values = {"registry": registry, "project": project, "id": change.id, "outcome": outcome}
+    conn.execute(_NOTE, values)
 
 
 def clear(conn: Connection, registry: str, project: str, change_id: str) -> None:
@@ -191,15 +213,60 @@ def clear(conn: Connection, registry: str, project: str, change_id: str) -> None
 
     To be called in the transaction that records the change, or when nothing of it took effect.
     """
-    conn.execute(
-        "delete from integrations_db.unfinished_scripts"
-        " where registry = %s and project = %s and change_id = %s",
-        (registry, project, change_id),
-    )
+    conn.execute(_CLEAR, {"registry": registry, "project": project, "id": change_id})
     # Whoever reads the table (a dump) must not keep the change from being recorded, nor must a rule
     # of the database against dropping: then it stays, empty, until next time.
     with suppress(psycopg.Error), conn.transaction():
         _drop_if_last(conn)
+
+
+def table() -> str:
+    """Returns the statements that make the table of the marks."""
+    return Path(__file__).with_name("marker.sql").read_text(encoding="utf-8")
+
+
+def schema() -> str:
+    """Returns the statements that make the schema of that table."""
+    return f"create schema integrations_db;\ncomment on schema integrations_db is {literal(_OURS)}"
+
+
+def marking(
+    registry: str, project: str, change: Change, action: Action, script: str, digest: str | None
+) -> str:
+    """Returns the statement by which a script of psql marks, as ``begin`` does.
+
+    Its variables name the session and who deploys.
+    """
+    who = f":'{NAMES}name' || ' <' || :'{NAMES}email' || '>'"
+    values = {
+        "registry": registry,
+        "project": project,
+        "id": change.id,
+        "change": change.name,
+        "action": action,
+        "script": script,
+        "hash": digest,
+        "application": sql.SQL(f":'{NAMES}session'"),
+        "who": sql.SQL(who),
+    }
+    return _MARK % {name: literal(value) for name, value in values.items()}
+
+
+def noting(registry: str, project: str, change_id: str, outcome: str) -> str:
+    """Returns the statement by which a script of psql writes beside a mark."""
+    values = {"registry": registry, "project": project, "id": change_id, "outcome": outcome}
+    return _NOTE % {name: literal(value) for name, value in values.items()}
+
+
+def clearing(registry: str, project: str, change_id: str) -> str:
+    """Returns the statement by which a script of psql takes a mark away."""
+    values = {"registry": registry, "project": project, "id": change_id}
+    return _CLEAR % {name: literal(value) for name, value in values.items()}
+
+
+def last() -> str:
+    """Returns the query that tells whether the table of the marks may go, and then its schema."""
+    return _LAST % {"ours": literal(_OURS)}
 
 
 def forgetting(registry: str, project: str, change_id: str) -> str:
@@ -214,20 +281,9 @@ def forgetting(registry: str, project: str, change_id: str) -> str:
 
 def _drop_if_last(conn: Connection) -> None:
     """Drops what was made for marks when none is left."""
-    row = conn.execute(
-        "select not exists (select from integrations_db.unfinished_scripts)"
-        "   and pg_catalog.pg_has_role(c.relowner, 'USAGE'),"
-        "  pg_catalog.pg_has_role(n.nspowner, 'USAGE')"
-        "   and pg_catalog.obj_description(n.oid, 'pg_namespace') = %s"
-        "   and not exists (select from pg_catalog.pg_depend as d"
-        "     where d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass::pg_catalog.oid"
-        "       and d.refobjid = n.oid and d.objid <> c.oid)"
-        " from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace"
-        " where n.nspname = 'integrations_db' and c.relname = 'unfinished_scripts'",
-        (_OURS,),
-    ).fetchone()
-    table, schema = row if row else (False, False)
-    if table:
+    row = conn.execute(_LAST, {"ours": _OURS}).fetchone()
+    may_go, schema = row if row else (False, False)
+    if may_go:
         conn.execute(f"lock table {TABLE} in access exclusive mode nowait")
         conn.execute("drop table integrations_db.unfinished_scripts")
         if schema:

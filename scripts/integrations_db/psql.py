@@ -28,7 +28,17 @@ from integrations_db.registry import Connection
 from integrations_db.script import Script, shown
 from integrations_db.server import programs
 
-__all__ = ["PsqlFailed", "all_variables", "automatic_variables", "find_psql", "run", "set_command"]
+__all__ = [
+    "PsqlFailed",
+    "all_variables",
+    "automatic_variables",
+    "find_psql",
+    "quoted",
+    "run",
+    "script_variables",
+    "set_command",
+    "set_commands",
+]
 
 # What psql 15 to 18 sets when it starts with Sqitch's options; --set is stronger.
 _DEFAULTS = {
@@ -140,9 +150,35 @@ def set_command(name: str, value: str) -> str:
         raise Failure(
             f'"{name}" cannot be a variable of psql: its name may hold letters, digits and _ only'
         )
-    escaped = value.replace("\\", "\\\\").replace("'", "''")
+    return f"\\set {name} {quoted(value)}"
+
+
+def quoted(text: str) -> str:
+    """Returns any text as an argument of a meta-command, in which nothing is replaced."""
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
     escaped = escaped.replace("\n", "\\n").replace("\r", "\\r")
-    return f"\\set {name} '{escaped}'"
+    return f"'{escaped}'"
+
+
+def script_variables(given: Mapping[str, str], *, registry: str) -> dict[str, str]:
+    """Returns what a script will find set that runs some day; a name stands for what is not known.
+
+    Raises:
+        Failure: one of ``given`` would change how psql reads and runs a script.
+    """
+    if odd := sorted(name for name in given if name in _DEFAULTS and name != "ON_ERROR_STOP"):
+        raise Failure(
+            f"{', '.join(odd)}: a setting of psql itself, which this script makes on its own. "
+            "Take it out of the variables."
+        )
+    known = {**given, **{name: name for name in _CONNECTED}}
+    return {**_DEFAULTS, **known, "ON_ERROR_STOP": "1", "registry": registry}
+
+
+def set_commands(given: Mapping[str, str]) -> list[str]:
+    """Returns the lines that set a project's variables, but for those that psql sets itself."""
+    kept = _CONNECTED | {"ON_ERROR_STOP", "registry"}
+    return [set_command(name, value) for name, value in sorted(given.items()) if name not in kept]
 
 
 def find_psql(client: str | None) -> Path:
@@ -346,9 +382,8 @@ def run(
     command += ["--quiet", "--no-psqlrc", "--no-align", "--tuples-only"]
     command += ["--set", "ON_ERROR_STOP=1", "--set", f"registry={registry}"]
     # Variables come by standard input. The first makes psql tell SQLSTATEs.
-    kept = _CONNECTED | {"ON_ERROR_STOP", "registry"}
-    settings = {"VERBOSITY": "verbose"} | {k: v for k, v in variables.items() if k not in kept}
-    setting = "".join(f"{set_command(name, value)}\n" for name, value in settings.items())
+    settings = [set_command("VERBOSITY", "verbose"), *set_commands(variables)]
+    setting = "".join(f"{line}\n" for line in settings)
     if lock_timeout:
         setting += f"{lock_timeout};\n"
     secrets = conninfo_to_dict(target.dsn)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, LiteralString
 
 import psycopg
@@ -26,11 +27,14 @@ from integrations_db.plan import Change, Plan, Tag
 __all__ = [
     "LOCK_KEY",
     "LOCK_LOST",
+    "NAMES",
     "VERSION",
     "Connection",
     "Deployed",
     "change_id_for",
+    "change_id_query",
     "create",
+    "creation",
     "deployed_changes",
     "deployment",
     "flush",
@@ -38,14 +42,19 @@ __all__ = [
     "insert_event",
     "insert_tags",
     "keep_lock",
+    "literal",
     "lock",
     "lock_changes",
     "named",
     "recorded_at",
     "register_project",
+    "registration",
+    "release",
     "release_others",
     "requiring",
+    "requiring_query",
     "reversion",
+    "tagging",
     "try_lock",
     "update_hashes",
     "upgrade",
@@ -60,6 +69,9 @@ VERSION = "1.1"
 LOCK_LOST = "the deployment lock is lost"
 # The column by which ``deployment`` tells when; a script's own results have none of this name.
 RECORDED_AT = "integrations_db_recorded_at"
+# What the names of a psql script's own variables begin with.
+NAMES = "integrations_db_"
+_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "$": "\\x24"}
 _SQL = Path(__file__).with_name("registry.sql")
 # The columns by which the tables of a registry are known; those of 0.x have no more.
 _TABLES = {
@@ -166,26 +178,33 @@ def version(conn: Connection, registry: str) -> str | None:
 
 def create(conn: Connection, registry: str, who: Committer) -> None:
     """Creates the registry in the current transaction."""
+    schema, rest = creation(registry)
+    name = sql.Identifier(registry).as_string(conn)
+    row = conn.execute("select pg_catalog.to_regnamespace(%s)", (name,)).fetchone()
+    # IF NOT EXISTS asks for the privilege all the same, and who has it may have made it for us.
+    conn.execute((rest if row and row[0] else schema + rest).encode())
+    conn.execute(release(conn, registry, VERSION, who).encode())
+
+
+def creation(registry: str) -> tuple[str, str]:
+    """Returns the statement that creates the schema of the registry, and those for all in it."""
     text = _SQL.read_text(encoding="utf-8")
+    first = "CREATE SCHEMA IF NOT EXISTS {registry};"
     name = sql.Identifier(registry)
-    row = conn.execute("select pg_catalog.to_regnamespace(%s)", (name.as_string(conn),)).fetchone()
-    if row and row[0]:
-        # IF NOT EXISTS asks for the privilege all the same, and who has it may have made it for us.
-        text = text.replace("CREATE SCHEMA IF NOT EXISTS {registry};", "")
-    conn.execute(sql.SQL(text).format(registry=sql.Identifier(registry)))
-    _release(conn, registry, VERSION, who)
-
-
-def _release(conn: Connection, registry: str, number: str, who: Committer) -> None:
-    """Records the version that the registry has now."""
-    conn.execute(
-        _query(
-            "insert into {r}.releases (version, installer_name, installer_email)"
-            " values (%s::pg_catalog.float4, %s, %s)",
-            registry,
-        ),
-        (number, who.name, who.email),
+    # format() takes the doubled braces of the defaults, so that each part is formatted.
+    schema, rest = (
+        sql.SQL(part).format(registry=name).as_string(None)
+        for part in (first, text.replace(first, ""))
     )
+    return schema, rest
+
+
+def release(conn: Connection | None, registry: str, number: str, who: Committer | None) -> str:
+    """Returns the statement that records the version that the registry has now."""
+    text: LiteralString = """
+        insert into {r}.releases (version, installer_name, installer_email)
+        values (%(number)s::pg_catalog.float4, %(name)s, %(email)s)"""
+    return _filled(conn, registry, text, {"number": number} | _who(who))
 
 
 def upgrade(conn: Connection, registry: str, old: str, who: Committer) -> None:
@@ -200,7 +219,7 @@ def upgrade(conn: Connection, registry: str, old: str, who: Committer) -> None:
     for number, text in _UPGRADES.items():
         if float(number) > float(old):
             conn.execute(_query(text, registry), ())
-            _release(conn, registry, number, who)
+            conn.execute(release(conn, registry, number, who).encode())
 
 
 def update_hashes(
@@ -248,14 +267,16 @@ def register_project(conn: Connection, registry: str, plan: Plan, who: Committer
         ).fetchone()
         if row:
             raise Failure(f"the URI {plan.uri} belongs to project {row[0]} in this database")
-    conn.execute(
-        _query(
-            "insert into {r}.projects (project, uri, creator_name, creator_email)"
-            " values (%s, %s, %s, %s)",
-            registry,
-        ),
-        (plan.project, plan.uri, who.name, who.email),
-    )
+    conn.execute(registration(conn, registry, plan, who).encode())
+
+
+def registration(conn: Connection | None, registry: str, plan: Plan, who: Committer | None) -> str:
+    """Returns the statement that records the project."""
+    text: LiteralString = """
+        insert into {r}.projects (project, uri, creator_name, creator_email)
+        values (%(project)s, %(uri)s, %(name)s, %(email)s)"""
+    values = {"project": plan.project, "uri": plan.uri}
+    return _filled(conn, registry, text, values | _who(who))
 
 
 def deployed_changes(
@@ -289,24 +310,32 @@ def change_id_for(
     conn: Connection, registry: str, project: str, change: str | None, tag: str | None
 ) -> str | None:
     """Returns the ID of a deployed change of any project by its name, or name and tag, or tag."""
+    row = conn.execute(change_id_query(conn, registry, project, change, tag).encode()).fetchone()
+    return row[0] if row else None
+
+
+def change_id_query(
+    conn: Connection | None, registry: str, project: str, change: str | None, tag: str | None
+) -> str:
+    """Returns the query for ``change_id_for``."""
     if change is None:
-        text: LiteralString = "select change_id from {r}.tags where project = %s and tag = %s"
-        row = conn.execute(_query(text, registry), (project, f"@{tag}")).fetchone()
+        text: LiteralString = (
+            "select change_id from {r}.tags where project = %(project)s and tag = %(tag)s"
+        )
     elif tag is None:
         text = (
-            "select change_id from {r}.changes where project = %s and change = %s"
+            "select change_id from {r}.changes where project = %(project)s and change = %(change)s"
             " order by committed_at limit 1"
         )
-        row = conn.execute(_query(text, registry), (project, change)).fetchone()
     else:
         text = (
             "select c.change_id from {r}.changes as c"
             "  join {r}.tags as t on c.committed_at <= t.committed_at and c.project = t.project"
-            " where c.project = %s and c.change = %s and t.tag = %s"
+            " where c.project = %(project)s and c.change = %(change)s and t.tag = %(tag)s"
             " order by c.committed_at desc limit 1"
         )
-        row = conn.execute(_query(text, registry), (project, change, f"@{tag}")).fetchone()
-    return row[0] if row else None
+    values = {"project": project, "change": change, "tag": f"@{tag}"}
+    return _filled(conn, registry, text, values)
 
 
 def recorded_at(conn: Connection, registry: str) -> int | None:
@@ -322,13 +351,13 @@ def recorded_at(conn: Connection, registry: str) -> int | None:
 
 
 def deployment(
-    conn: Connection,
+    conn: Connection | None,
     registry: str,
     plan: Plan,
     change: Change,
     script_hash: str | None,
-    requires: Sequence[tuple[str, str]],
-    who: Committer,
+    requires: Sequence[tuple[str, str | sql.Composable]],
+    who: Committer | None,
     after: int | None,
 ) -> str:
     """Returns the statements that record a deployed change with its dependencies, tags and event.
@@ -337,15 +366,15 @@ def deployment(
     them in the transaction of the change. The first returns what ``recorded_at`` would.
 
     Args:
-        conn: the connection that they are for.
+        conn: the connection that they are for; None: for a script of psql, to be run wherever.
         registry: the schema.
         plan: the plan of the change.
         change: what was deployed.
         script_hash: of its deploy script.
-        requires: name and ID of every required change.
-        who: the committer.
+        requires: name and ID of every required change; or a query that gives the ID.
+        who: the committer; None: whom the variables of psql name.
         after: when the change before it was recorded: a clock that was set back must not put this
-            one before it.
+            one before it. A script of psql looks it up.
     """
     tags = change.tags
     conflicts = [dependency.name_in(plan.project) for dependency in change.conflicts]
@@ -353,31 +382,38 @@ def deployment(
         insert into {r}.changes (change_id, script_hash, change, project, note, committer_name,
           committer_email, planned_at, planner_name, planner_email, committed_at)
         values (%(id)s, %(hash)s, %(change)s, %(project)s, %(note)s, %(name)s, %(email)s,
-          %(planned_at)s, %(planner)s, %(planner_email)s, {now})
-        returning (extract(epoch from committed_at) * 1000000)::int8 as {recorded_at};"""
-    if requires or conflicts:
+          %(planned_at)s, %(planner)s, %(planner_email)s, {now})"""
+    if conn is not None:
         text += """
+        returning (extract(epoch from committed_at) * 1000000)::int8 as {recorded_at}"""
+    if requires or conflicts:
+        text += """;
         insert into {r}.dependencies (change_id, type, dependency, dependency_id)
         select %(id)s, d.*
-          from unnest(%(types)s::text[], %(dependencies)s::text[], %(dependency_ids)s::text[]) as d;
-        """
+          from unnest(%(types)s::text[], %(dependencies)s::text[], %(dependency_ids)s::text[])
+            as d"""
     if tags:
-        text += """
+        text += """;
         insert into {r}.tags (tag_id, tag, project, change_id, note, committer_name,
           committer_email, planned_at, planner_name, planner_email, committed_at)
         select t.id, t.tag, %(project)s, %(id)s, t.note, %(name)s, %(email)s, t.planned_at,
           t.planner, t.email, {now}
           from unnest(%(tag_ids)s::text[], %(tags)s::text[], %(tag_notes)s::text[],
             %(tag_times)s::timestamptz[], %(tag_planners)s::text[], %(tag_emails)s::text[])
-            as t (id, tag, note, planned_at, planner, email);"""
-    text += """
+            as t (id, tag, note, planned_at, planner, email)"""
+    text += """;
         insert into {r}.events (event, change_id, change, project, note, tags, requires, conflicts,
           committer_name, committer_email, planned_at, planner_name, planner_email, committed_at)
         values ('deploy', %(id)s, %(change)s, %(project)s, %(note)s, %(tags)s::text[],
           %(requires)s::text[], %(conflicts)s::text[], %(name)s, %(email)s, %(planned_at)s,
           %(planner)s, %(planner_email)s, {now})"""
     now: LiteralString = "pg_catalog.clock_timestamp()"
-    if after is not None:
+    if conn is None:
+        now = (
+            "greatest(pg_catalog.clock_timestamp(),"
+            " (select pg_catalog.max(committed_at) + interval '1 microsecond' from {r}.changes))"
+        )
+    elif after is not None:
         now = (
             "greatest(pg_catalog.clock_timestamp(), timestamptz 'epoch'"
             " + (%(after)s + 1) * interval '1 microsecond')"
@@ -414,7 +450,9 @@ def flush(conn: Connection) -> None:
     )
 
 
-def reversion(conn: Connection, registry: str, plan: Plan, change: Change, who: Committer) -> str:
+def reversion(
+    conn: Connection | None, registry: str, plan: Plan, change: Change, who: Committer | None
+) -> str:
     """Returns the statement that records a reverted change: its rows go, an event stays.
 
     The event names the tags and dependencies that were recorded, not those of today's plan.
@@ -436,7 +474,14 @@ def reversion(conn: Connection, registry: str, plan: Plan, change: Change, who: 
     return _filled(conn, registry, text, _change_values(plan, change, who))
 
 
-def _change_values(plan: Plan, change: Change, who: Committer) -> dict[str, Any]:
+def _who(who: Committer | None) -> dict[str, Any]:
+    """Returns the committer; None: whom the variables of psql name."""
+    if who is None:
+        return {name: sql.SQL(f":'{NAMES}{name}'") for name in ("name", "email")}
+    return {"name": who.name, "email": who.email}
+
+
+def _change_values(plan: Plan, change: Change, who: Committer | None) -> dict[str, Any]:
     """Returns the values that changes and events have in common."""
     return {
         "id": change.id,
@@ -446,11 +491,10 @@ def _change_values(plan: Plan, change: Change, who: Committer) -> dict[str, Any]
         "tags": [f"@{tag.name}" for tag in change.tags],
         "requires": [dependency.name_in(plan.project) for dependency in change.requires],
         "conflicts": [dependency.name_in(plan.project) for dependency in change.conflicts],
-        "name": who.name,
-        "email": who.email,
         "planned_at": change.planned_at,
         "planner": change.planner_name,
         "planner_email": change.planner_email,
+        **_who(who),
     }
 
 
@@ -460,9 +504,45 @@ def _template(text: LiteralString, registry: str) -> bytes:
     return _query(text, registry).as_bytes(None)
 
 
-def _filled(conn: Connection, registry: str, text: LiteralString, values: dict[str, Any]) -> str:
-    """Returns statements with their values in them, quoted by libpq."""
-    return psycopg.ClientCursor(conn).mogrify(_template(text, registry), values)
+def _filled(
+    conn: Connection | None, registry: str, text: LiteralString, values: dict[str, Any]
+) -> str:
+    """Returns statements with their values in them: quoted by libpq, or for a script of psql."""
+    template = _template(text, registry)
+    if conn is None:
+        filled = template.decode() % {name: literal(value) for name, value in values.items()}
+        return dedent(filled).strip()
+    return psycopg.ClientCursor(conn).mogrify(template, values)
+
+
+def literal(value: str | int | datetime | Sequence[Any] | sql.Composable | None) -> str:
+    """Returns a value as SQL that stands in one line of a script and means the same everywhere.
+
+    It holds no dollar sign, so that it may stand in any dollar-quoted string.
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, sql.Composable):
+        return value.as_string(None)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, datetime):
+        return f"'{value.isoformat(sep=' ')}'"
+    if not isinstance(value, str):
+        return f"array[{', '.join(map(literal, value))}]"
+    text = value.replace("'", "''")
+    if text.isprintable() and "\\" not in text and "$" not in text:
+        return f"'{text}'"
+    return f"E'{''.join(map(_escaped, text))}'"
+
+
+def _escaped(char: str) -> str:
+    """Returns a character as an E'' string has it."""
+    if char in _ESCAPES:
+        return _ESCAPES[char]
+    if char.isprintable():
+        return char
+    return f"\\U{ord(char):08x}"
 
 
 def insert_tags(
@@ -475,28 +555,46 @@ def insert_tags(
 ) -> None:
     """Records tags of a deployed change; also ones that were added to the plan later."""
     for tag in tags:
-        conn.execute(
-            _query(
-                "insert into {r}.tags (tag_id, tag, project, change_id, note, committer_name,"
-                "  committer_email, planned_at, planner_name, planner_email, committed_at)"
-                " select %s, %s, %s, c.change_id, %s, %s, %s, %s, %s, %s,"
-                "   greatest(pg_catalog.clock_timestamp(), c.committed_at)"
-                " from {r}.changes as c where c.change_id = %s",
-                registry,
-            ),
-            (
-                tag.id,
-                f"@{tag.name}",
-                plan.project,
-                tag.note,
-                who.name,
-                who.email,
-                tag.planned_at,
-                tag.planner_name,
-                tag.planner_email,
-                change.id,
-            ),
-        )
+        conn.execute(tagging(conn, registry, plan, change, tag, who).encode())
+
+
+def tagging(
+    conn: Connection | None,
+    registry: str,
+    plan: Plan,
+    change: Change,
+    tag: Tag,
+    who: Committer | None,
+) -> str:
+    """Returns the statement that records a tag of a deployed change.
+
+    In a script of psql it does so only if the change is the latest and does not have it yet.
+    """
+    text: LiteralString = """
+        insert into {r}.tags (tag_id, tag, project, change_id, note, committer_name,
+          committer_email, planned_at, planner_name, planner_email, committed_at)
+        select %(tag_id)s, %(tag)s, %(project)s, c.change_id, %(note)s, %(name)s, %(email)s,
+          %(planned_at)s, %(planner)s, %(planner_email)s,
+          greatest(pg_catalog.clock_timestamp(), c.committed_at)
+          from {r}.changes as c
+         where c.change_id = %(id)s"""
+    if conn is None:
+        text += """
+           and not exists (select from {r}.tags as t where t.tag_id = %(tag_id)s)
+           and not exists (select from {r}.changes as later
+                            where later.project = c.project
+                              and later.committed_at > c.committed_at)"""
+    values = {
+        "tag_id": tag.id,
+        "tag": f"@{tag.name}",
+        "project": plan.project,
+        "note": tag.note,
+        "planned_at": tag.planned_at,
+        "planner": tag.planner_name,
+        "planner_email": tag.planner_email,
+        "id": change.id,
+    }
+    return _filled(conn, registry, text, values | _who(who))
 
 
 def insert_event(
@@ -519,17 +617,18 @@ def insert_event(
 
 def requiring(conn: Connection, registry: str, change_ids: Sequence[str]) -> list[tuple[str, str]]:
     """Returns (required, requiring) names of deployed changes outside of ``change_ids``."""
-    rows = conn.execute(
-        _query(
-            "select d.dependency, c.project || ':' || c.change"
-            "  from {r}.dependencies as d join {r}.changes as c on c.change_id = d.change_id"
-            " where d.dependency_id = any (%(ids)s) and c.change_id <> all (%(ids)s)"
-            " order by c.committed_at",
-            registry,
-        ),
-        {"ids": list(change_ids)},
-    )
+    rows = conn.execute(requiring_query(conn, registry, change_ids).encode())
     return [(row[0], row[1]) for row in rows]
+
+
+def requiring_query(conn: Connection | None, registry: str, change_ids: Sequence[str]) -> str:
+    """Returns the query for ``requiring``."""
+    text: LiteralString = """
+        select d.dependency, c.project || ':' || c.change as requiring
+          from {r}.dependencies as d join {r}.changes as c on c.change_id = d.change_id
+         where d.dependency_id = any (%(ids)s::text[]) and c.change_id <> all (%(ids)s::text[])
+         order by c.committed_at"""
+    return _filled(conn, registry, text, {"ids": list(change_ids)})
 
 
 def lock(conn: Connection, wait: float, waiting: Callable[[str], None]) -> None:

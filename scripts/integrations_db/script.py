@@ -23,6 +23,7 @@ from integrations_db.errors import Failure
 from integrations_db.lexer import Reference, Scan, Statement, parts, scan, tokens
 
 __all__ = [
+    "OF_PSQL",
     "VERIFY_SAVEPOINT",
     "Execution",
     "Kind",
@@ -39,7 +40,7 @@ Execution = Literal["atomic", "not atomic", "psql"]
 VERIFY_SAVEPOINT = "integrations_db_verify"
 
 # What psql sets while it runs, or what it alone knows; see "Variables" on its reference page.
-_OF_PSQL = re.compile(
+OF_PSQL = re.compile(
     "ROW_COUNT|SQLSTATE|ERROR|LAST_ERROR_(?:MESSAGE|SQLSTATE)|SHELL_(?:ERROR|EXIT_CODE)"
     "|VERSION(?:_NAME|_NUM)?|PIPELINE_(?:SYNC|COMMAND|RESULT)_COUNT"
 )
@@ -442,7 +443,7 @@ def _only_psql(scanned: Scan, steps: Sequence[_Step]) -> tuple[int, str] | None:
         ):
             found.append((statement.offset, "standard_conforming_strings changes how it is read"))
     for reference in scanned.references:
-        if _OF_PSQL.fullmatch(reference.name):
+        if OF_PSQL.fullmatch(reference.name):
             found.append((reference.offset, f":{reference.name} is known to psql alone"))
     return min(found, default=None)
 

@@ -25,6 +25,7 @@ __all__ = [
     "Silent",
     "Unwritable",
     "echo",
+    "echo_exactly",
     "echo_json",
     "printable",
     "watched",
@@ -57,7 +58,7 @@ def printable(text: str) -> str:
     )
 
 
-def _write(text: str, *, err: bool = False, nl: bool = True) -> None:
+def _write(text: str | bytes, *, err: bool = False, nl: bool = True) -> None:
     """Writes a text that may be written as it is.
 
     Raises:
@@ -77,6 +78,11 @@ def _write(text: str, *, err: bool = False, nl: bool = True) -> None:
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Prints a text of any origin; ``err``: on standard error."""
     _write(printable(text), err=err, nl=nl)
+
+
+def echo_exactly(text: str) -> None:
+    """Writes a text as UTF-8, byte for byte, on standard output: what it is for, not to be read."""
+    _write(text.encode(), nl=False)
 
 
 def echo_json(value: object) -> None:

@@ -23,6 +23,7 @@ from psycopg.pq import ExecStatus, TransactionStatus
 from integrations_db import psql, registry
 from integrations_db.config import Committer, Target
 from integrations_db.database import (
+    OWN_PATH,
     calm,
     connect,
     explain,
@@ -43,7 +44,9 @@ from integrations_db.terminal import Unwritable
 
 __all__ = [
     "BUSY",
+    "DEFERRED",
     "NOT_ATOMIC",
+    "WRITES",
     "Ending",
     "Listener",
     "Run",
@@ -83,7 +86,7 @@ NOT_ATOMIC = (
     errors.UnsafeNewEnumValueUsage,
 )
 _ANY_DEFERRED = "select exists (select from pg_catalog.pg_constraint where condeferred)"
-_DEFERRED = (
+DEFERRED = (
     "select pg_catalog.string_agg(distinct pg_catalog.format('%I.%I', n.nspname, c.conname), ', ')"
     "  from pg_catalog.pg_constraint as c"
     # The search path may be the script's by now.
@@ -96,7 +99,7 @@ _DEFERRED = (
 )
 _UNDO_VERIFY = (
     f"ROLLBACK TO SAVEPOINT {VERIFY_SAVEPOINT}; RELEASE SAVEPOINT {VERIFY_SAVEPOINT};"
-    " DEALLOCATE ALL"
+    f" DEALLOCATE ALL; {OWN_PATH}"
 )
 _SCRIPT_DONE = "integrations_db_script_done"  # a savepoint: to try again what follows a script
 # Settings by which the server reads the rest of a message, but only when they precede it.
@@ -104,7 +107,7 @@ _CHANGES_READING = re.compile(
     r"client_encoding|standard_conforming_strings|backslash_quote|\bnames\b", re.IGNORECASE
 )
 # What may come out otherwise when a constraint that could wait is checked at once.
-_WRITES = re.compile(r"\b(?:insert|update|delete|merge|copy|do|call|execute)\b", re.IGNORECASE)
+WRITES = re.compile(r"\b(?:insert|update|delete|merge|copy|do|call|execute)\b", re.IGNORECASE)
 _BETWEEN = "\n; "  # on a line of its own: a statement of a script may end with a comment
 _LOCK_TIMEOUT = 5.0  # seconds, for scripts that say nothing of it
 
@@ -274,7 +277,7 @@ def _execute(conn: Connection, commands: list[str], declared: bool) -> None:
     cursor = conn.execute("; ".join([*commands, _ANY_DEFERRED]).encode())
     cursor.set_result(-1)
     if cursor.fetchone() == (True,):
-        found = conn.execute(_DEFERRED.encode()).fetchone()
+        found = conn.execute(DEFERRED.encode()).fetchone()
         if found and found[0]:
             conn.execute(f"SET CONSTRAINTS {found[0]} DEFERRED".encode())
 
@@ -336,7 +339,8 @@ def _cleaning(run: Run, script: Script, verify: Script | None) -> list[str]:
         commands.append(registry.release_others())
     commands.append(_limit(run.lock_timeout))
     if verify:
-        commands += [f"SAVEPOINT {VERIFY_SAVEPOINT}", for_script(run.conn)]
+        # The path first: a ROLLBACK in the midst of the verify script must not take it back.
+        commands += [for_script(run.conn), f"SAVEPOINT {VERIFY_SAVEPOINT}"]
     return commands
 
 
@@ -452,7 +456,7 @@ def readable_at_once(run: Run, verify: Script | None) -> bool:
 
 def _lets_wait(run: Run, verify: Script) -> bool:
     """Tells whether a verify script may do what a deferred constraint waits for."""
-    if not _WRITES.search(verify.source):
+    if not WRITES.search(verify.source):
         return False
     return run.conn.execute(_ANY_DEFERRED.encode()).fetchone() == (True,)
 
@@ -607,10 +611,10 @@ def run_verify(
     if script.execution == "atomic":
         try:
             with atomic(conn, keep=False, begin=script.begin):
-                commands = [_limit(lock_timeout), f"SAVEPOINT {VERIFY_SAVEPOINT}"]
+                commands = [_limit(lock_timeout), for_script(conn)]
                 if not script.own_transaction:
                     commands.append("SET CONSTRAINTS ALL IMMEDIATE")
-                commands.append(for_script(conn))
+                commands.append(f"SAVEPOINT {VERIFY_SAVEPOINT}")
                 conn.execute("; ".join(commands).encode())
                 run_script(conn, script, lock_timeout)
             return

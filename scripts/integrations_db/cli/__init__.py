@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from integrations_db.cli import asking, deploying, embedded, proving
+from integrations_db.cli import asking, deploying, embedded, offline, proving
 from integrations_db.cli.group import cli
 from integrations_db.cli.program import main
 
-__all__ = ["asking", "cli", "deploying", "embedded", "main", "proving"]
+__all__ = ["asking", "cli", "deploying", "embedded", "main", "offline", "proving"]
