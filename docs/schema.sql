@@ -1714,10 +1714,13 @@ begin
     raise exception 'name, type, version and the schemas must not be null' using errcode = '22023';
   end if;
 
-  -- First, because the table's own check would not say what is wrong.
-  perform integrations_private.compile_schema(
-    register_definition.credentials_schema, 'credentials_schema');
-  perform integrations_private.compile_schema(register_definition.config_schema, 'config_schema');
+  -- Before the table's own check, which would not say what is wrong.
+  perform integrations_private.compile_schema(s.schema, s.name)
+     from (
+       values ('credentials_schema', register_definition.credentials_schema),
+              ('config_schema', register_definition.config_schema)
+     ) as s (name, schema)
+    where pg_catalog.jsonb_typeof(s.schema) not in ('object', 'boolean');
 
   insert into integrations.integration_definitions
     (name, type, version, docs_url, description, credentials_schema, config_schema)
@@ -2759,7 +2762,7 @@ declare
   v_schemas jsonb[] := array[schema];        -- compiled, or yet to be
   v_pointers text[] := array[''];            -- where each of them stands
   v_origins text[] := array['false'];        -- under which keyword it was found
-  v_places jsonb := '{"": 0}';               -- the number of each pointer
+  v_places jsonb := pg_catalog.jsonb_build_object('', 0);  -- the number of each pointer
   v_rules jsonb[] := array[]::jsonb[];
   v_edges jsonb[] := array[]::jsonb[];       -- for each, those that look at the same value
   v_n integer := 0;
@@ -3353,6 +3356,10 @@ begin
       if keyword is null and v_rules ?| array['prefixItems', 'items'] then
         v_list := coalesce(v_rules -> 'prefixItems', '[]');
         v_matches := pg_catalog.jsonb_array_length(v_list);
+        if v_count > v_matches and rules -> (v_rules -> 'items')::integer ? 'false' then
+          keyword := 'items';
+          return;
+        end if;
         for v_i in 0 .. v_count - 1 loop
           v_entry := case when v_i < v_matches then v_list -> v_i else v_rules -> 'items' end;
           exit when v_entry is null;
@@ -5674,7 +5681,8 @@ declare
   v_rules jsonb;
   v_found record;
 begin
-  select s.schema, c.rules
+  -- The empty path takes the value out of its compression, once and not at each use.
+  select s.schema, c.rules #> '{}'
     into v_schema, v_rules
     from integrations.integration_definitions as d
          cross join lateral (
@@ -6121,8 +6129,8 @@ begin
         v_sizes[v_depth] := v_sizes[v_depth] + v_sizes[v_depth + 1] + 1;
       end if;
     elsif v_token ~ '^(?:[*+?]|\{.)' then
-      v_least := pg_catalog.substring(v_token, '([0-9]{1,5})');
-      v_most := pg_catalog.substring(v_token, ',([0-9]{1,5})');
+      v_least := pg_catalog.substring(v_token, '([0-9]{1,5})')::integer;
+      v_most := pg_catalog.substring(v_token, ',([0-9]{1,5})')::integer;
       if v_atom = 0 then
         refusal := pg_catalog.format('%s repeats nothing', v_token);
       elsif greatest(v_least, v_most) > 255 then
