@@ -2762,12 +2762,13 @@ declare
   v_schemas jsonb[] := array[schema];        -- compiled, or yet to be
   v_pointers text[] := array[''];            -- where each of them stands
   v_origins text[] := array['false'];        -- under which keyword it was found
-  v_places jsonb := pg_catalog.jsonb_build_object('', 0);  -- the number of each pointer
+  v_referred jsonb := '{}';                  -- the numbers of those that a reference found first
   v_rules jsonb[] := array[]::jsonb[];
   v_edges jsonb[] := array[]::jsonb[];       -- for each, those that look at the same value
   v_n integer := 0;
   v_rule jsonb;
-  v_edge jsonb;
+  v_targets integer[];                       -- of the schema at hand
+  v_entries jsonb[];                         -- of the keyword at hand
   v_keyword text;
   v_content jsonb;
   v_compiled jsonb;
@@ -2792,7 +2793,7 @@ begin
     v_n := v_n + 1;
     v_at := v_pointers[v_n];
     v_rule := '{}';
-    v_edge := '[]';
+    v_targets := array[]::integer[];
 
     if v_schemas[v_n] = 'false' then
       v_rule := pg_catalog.jsonb_build_object('false', v_origins[v_n]);
@@ -2834,7 +2835,7 @@ begin
       exit schemas when v_problem is not null;
 
       if v_keyword = '$ref' or v_keyword = any (v_one || v_many || v_named) then
-        v_compiled := '[]';
+        v_entries := array[]::jsonb[];
         for v_sub in
           select null as name, '' as token, v_pointer as pointer, v_target as schema
            where v_pointer is not null
@@ -2852,17 +2853,22 @@ begin
                    as e (name, schema)
                  cross join integrations_private.pointer_token(e.name) as t (token)
         loop
-          v_place := (v_places ->> v_sub.pointer)::integer;
+          v_place := (v_referred ->> v_sub.pointer)::integer;
+          if v_place is null and v_keyword = '$ref' then
+            v_place := pg_catalog.array_position(v_pointers, v_sub.pointer) - 1;
+          end if;
           if v_place is null then
             v_place := pg_catalog.cardinality(v_schemas);
             v_schemas[v_place + 1] := v_sub.schema;
             v_pointers[v_place + 1] := v_sub.pointer;
             v_origins[v_place + 1] := v_keyword;
-            v_places := v_places || pg_catalog.jsonb_build_object(v_sub.pointer, v_place);
+            if v_keyword = '$ref' then
+              v_referred := v_referred || pg_catalog.jsonb_build_object(v_sub.pointer, v_place);
+            end if;
           end if;
 
           if v_keyword = any (v_in_place) then
-            v_edge := v_edge || pg_catalog.to_jsonb(v_place);
+            v_targets[pg_catalog.cardinality(v_targets) + 1] := v_place;
           end if;
 
           if v_keyword = 'patternProperties' then
@@ -2870,20 +2876,20 @@ begin
             v_pattern := integrations_private.translate_pattern(v_sub.name);
             v_problem := v_pattern.refusal;
             exit schemas when v_problem is not null;
-            v_compiled := v_compiled || pg_catalog.jsonb_build_array(
-              pg_catalog.jsonb_build_array(
-                v_pattern.translated, v_pattern.start_cost, v_pattern.length_cost, v_place));
+            v_entries[pg_catalog.cardinality(v_entries) + 1] := pg_catalog.jsonb_build_array(
+              v_pattern.translated, v_pattern.start_cost, v_pattern.length_cost, v_place);
           elsif v_sub.name is not null then
-            v_compiled := v_compiled || pg_catalog.jsonb_build_array(
-              pg_catalog.jsonb_build_array(v_sub.name, v_sub.token, v_place));
+            v_entries[pg_catalog.cardinality(v_entries) + 1] :=
+              pg_catalog.jsonb_build_array(v_sub.name, v_sub.token, v_place);
           else
-            v_compiled := v_compiled || pg_catalog.to_jsonb(v_place);
+            v_entries[pg_catalog.cardinality(v_entries) + 1] := pg_catalog.to_jsonb(v_place);
           end if;
         end loop;
 
-        if v_keyword <> all (v_many || v_named) then
-          v_compiled := v_compiled -> 0;
-        end if;
+        v_compiled := case
+          when v_keyword = any (v_many || v_named) then pg_catalog.to_jsonb(v_entries)
+          else v_entries[1]
+        end;
       end if;
 
       -- What a keyword is about: a type by the name that jsonb_typeof has for it, or any value.
@@ -2919,7 +2925,7 @@ begin
     end loop;
 
     v_rules[v_n] := v_rule;
-    v_edges[v_n] := v_edge;
+    v_edges[v_n] := pg_catalog.to_jsonb(v_targets);
   end loop;
 
   if v_problem is null then

@@ -1,4 +1,4 @@
-"""Schemas of definitions through the functions that applications call: what is told, and to whom."""
+"""Schemas of definitions through the functions that applications call: what is told to whom."""
 
 from __future__ import annotations
 
