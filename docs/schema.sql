@@ -2762,7 +2762,8 @@ declare
   v_schemas jsonb[] := array[schema];        -- compiled, or yet to be
   v_pointers text[] := array[''];            -- where each of them stands
   v_origins text[] := array['false'];        -- under which keyword it was found
-  v_referred jsonb := '{}';                  -- the numbers of those that a reference found first
+  -- The numbers of those that a reference found before the schemas around them were read.
+  v_referred jsonb := pg_catalog.jsonb_build_object();
   v_rules jsonb[] := array[]::jsonb[];
   v_edges jsonb[] := array[]::jsonb[];       -- for each, those that look at the same value
   v_n integer := 0;

@@ -8,7 +8,7 @@ set local statement_timeout = '60s';
 
 -- The document may be credentials: it stands in assignments and expressions only, never in a
 -- query, a RAISE, or a cast that could fail and quote it. So objects are walked without
--- jsonb_each. A pointer has no name that only the instance has: a customer may have typed a secret
+-- jsonb_each. A pointer has no name that only the document has: a customer may have typed a secret
 -- there. What must hold waits in a queue; this function calls itself only for what may fail
 -- (anyOf, not and so on). Each rule costs steps by its size and its value's, whatever the schema
 -- does to repeat it.
