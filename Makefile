@@ -82,11 +82,16 @@ lint: .venv/$(HERE)-all ## check Python, SQL and the tree of scripts
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	$(BIN)/zizmor --offline --quiet .github/workflows action.yml
 	$(BIN)/integrations-db check --strict
+	$(BIN)/integrations-db docs --check
 	@rm -rf build/package
 	$(BIN)/python -m hatchling build -d build/package
 	$(BIN)/twine check --strict build/package/*
 	$(BIN)/check-wheel-contents build/package/*.whl
 	$(PYTEST) -m static -q
+
+.PHONY: docs
+docs: .venv/$(HERE)-core ## write what docs/ tells of the database anew [TARGET=]
+	@$(RUN) docs
 
 .PHONY: schema
 schema: .venv/$(HERE)-core ## write docs/schema.sql anew, after a change of the plan

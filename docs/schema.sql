@@ -575,7 +575,7 @@ ALTER FUNCTION integrations.current_tenant() OWNER TO integrations_owner;
 --
 
 COMMENT ON FUNCTION integrations.current_tenant() IS 'Returns the tenant that set_tenant chose for this transaction, or NULL when none is set.
-Callable by integrations_tenant, svc_integration, integrations_admin.';
+Callable by integrations_tenant, svc_integration, integrations_admin. Errors: none.';
 
 
 --
@@ -872,8 +872,7 @@ CREATE FUNCTION integrations.get_credentials(instance_id uuid) RETURNS jsonb
     SET debug_print_rewritten TO 'off'
     AS $$
 declare
-  v_tenant_id constant uuid :=
-    coalesce(integrations.current_tenant(), integrations_private.require_tenant());
+  v_tenant_id uuid;
   v_status integrations.integration_instance_status;
   v_envelope jsonb;
   v_version integer;
@@ -882,21 +881,25 @@ declare
   v_key_state integrations_private.tenant_key_state;
   v_check_value bytea;
   v_credentials jsonb;
+  v_stamped boolean;
 begin
-  if get_credentials.instance_id is null then
-    raise exception 'instance_id must not be null' using errcode = '22023';
-  end if;
-
-  select i.status, i.credentials, i.credentials_version, i.credentials_key_id, i.last_used_at,
-         k.state, k.check_value
-    into v_status, v_envelope, v_version, v_key_id, v_last_used_at, v_key_state, v_check_value
+  -- The tenant in the words of the policy, so that the plan compares it once.
+  select i.tenant_id, i.status, i.credentials, i.credentials_version, i.credentials_key_id,
+         i.last_used_at, k.state, k.check_value
+    into v_tenant_id, v_status, v_envelope, v_version, v_key_id,
+         v_last_used_at, v_key_state, v_check_value
     from integrations.integration_instances as i
          left join integrations_private.tenant_keys as k
            on k.tenant_id = i.tenant_id and k.id = i.credentials_key_id
-   where i.tenant_id = v_tenant_id
+   where i.tenant_id = integrations.current_tenant()
      and i.id = get_credentials.instance_id;
 
   if not found then
+    v_tenant_id := integrations_private.require_tenant();
+    if get_credentials.instance_id is null then
+      raise exception 'instance_id must not be null' using errcode = '22023';
+    end if;
+
     raise exception 'integration instance not found'
       using errcode = 'IN201',
             detail = pg_catalog.format('Instance %s.', get_credentials.instance_id),
@@ -925,12 +928,14 @@ begin
     integrations_private.opened_key(v_tenant_id, v_key_id, v_key_state, v_check_value),
     v_envelope)::jsonb;
 
-  perform integrations_private.write_audit(
-    v_tenant_id, get_credentials.instance_id, 'credentials_read',
-    pg_catalog.jsonb_build_object('version', v_version, 'key', v_key_id));
+  -- As write_audit does, which would cost a query more.
+  insert into integrations_private.audit_log (tenant_id, instance_id, event, detail)
+  values
+    (v_tenant_id, get_credentials.instance_id, 'credentials_read',
+     pg_catalog.jsonb_build_object('version', v_version, 'key', v_key_id));
 
   if v_last_used_at <= pg_catalog.clock_timestamp() - interval '1 minute' is not false then
-    perform integrations_private.stamp_last_used(v_tenant_id, get_credentials.instance_id);
+    v_stamped := integrations_private.stamp_last_used(v_tenant_id, get_credentials.instance_id);
   end if;
 
   raise log 'integrations: credentials_read tenant=% instance=% version=% session_user=%',
@@ -1565,7 +1570,6 @@ declare
   v_envelope jsonb;
   v_ids uuid[] := array[]::uuid[];
   v_envelopes jsonb[] := array[]::jsonb[];
-  v_wanted integer;
 begin
   if max_rows is null or max_rows < 1 then
     raise exception 'max_rows must be at least 1' using errcode = '22023';
@@ -1583,17 +1587,6 @@ begin
       and k.state = 'decrypt_only'
     order by k.version
       for key share;
-
-  select pg_catalog.count(*)::integer into v_wanted
-    from (
-      select
-        from integrations.integration_instances as i
-       where i.tenant_id = v_tenant_id
-         and i.credentials_key_id <> v_active.id
-         and not (i.status = 'error'
-                  and i.status_reason is not distinct from integrations_private.quarantine_reason())
-       limit max_rows
-    ) as w;
 
   done := 0;
   quarantined := 0;
@@ -1657,6 +1650,22 @@ begin
     end;
   end loop;
 
+  -- Fewer than asked for: others hold the rest. Rows may have come or gone since the query.
+  skipped := 0;
+  if done + quarantined < max_rows then
+    select greatest(pg_catalog.count(*) - done, 0)::integer into skipped
+      from (
+        select
+          from integrations.integration_instances as i
+         where i.tenant_id = v_tenant_id
+           and i.credentials_key_id <> v_active.id
+           and not (i.status = 'error'
+                    and i.status_reason
+                        is not distinct from integrations_private.quarantine_reason())
+         limit max_rows - quarantined
+      ) as w;
+  end if;
+
   -- One statement for all: it costs a third of one for each row.
   update integrations.integration_instances as i
      set credentials = n.envelope
@@ -1670,8 +1679,6 @@ begin
       pg_catalog.jsonb_build_object('key', v_active.id, 'count', done));
   end if;
 
-  -- Rows may have come or gone between the two queries.
-  skipped := greatest(v_wanted - done - quarantined, 0);
   return next;
 end;
 $$;
@@ -2134,8 +2141,7 @@ CREATE FUNCTION integrations.unlock(kek_id text, kek bytea) RETURNS integer
     SET debug_print_rewritten TO 'off'
     AS $$
 declare
-  v_tenant_id constant uuid :=
-    coalesce(integrations.current_tenant(), integrations_private.require_tenant());
+  v_tenant_id uuid;
   v_known boolean;
   v_kek_check_value bytea;
   v_key_id uuid;
@@ -2144,11 +2150,12 @@ declare
   v_keyring text := pg_catalog.current_setting('integrations.keyring', true);
   v_count integer := 0;
 begin
-  for v_kek_check_value, v_key_id, v_wrapped, v_check_value in
-    select e.check_value, k.id, k.wrapped, k.check_value
+  for v_kek_check_value, v_tenant_id, v_key_id, v_wrapped, v_check_value in
+    -- The tenant in the words of the policy, so that the plan compares it once.
+    select e.check_value, k.tenant_id, k.id, k.wrapped, k.check_value
       from integrations_private.tenant_keys as k
            join integrations_private.key_encryption_keys as e on e.kek_id = k.kek_id
-     where k.tenant_id = v_tenant_id
+     where k.tenant_id = integrations.current_tenant()
        and k.kek_id = unlock.kek_id
        and k.state in ('active', 'decrypt_only')
   loop
@@ -2162,6 +2169,7 @@ begin
   end loop;
 
   if v_count = 0 then
+    v_tenant_id := integrations_private.require_tenant();
     -- Says what is wrong with the KEK, if it is the KEK.
     v_known := integrations_private.check_kek(unlock.kek_id, kek);
     raise exception 'no usable tenant key under this KEK'
@@ -4808,7 +4816,8 @@ CREATE TABLE integrations_private.tenant_keys (
     CONSTRAINT tenant_keys_check_value_is_mac CHECK ((octet_length(check_value) = 16)),
     CONSTRAINT tenant_keys_destroyed_has_no_key CHECK (((state = 'destroyed'::integrations_private.tenant_key_state) = (wrapped IS NULL))),
     CONSTRAINT tenant_keys_version_is_positive CHECK ((version > 0))
-);
+)
+WITH (fillfactor='25');
 ALTER TABLE ONLY integrations_private.tenant_keys ALTER COLUMN wrapped SET STATISTICS 0;
 ALTER TABLE ONLY integrations_private.tenant_keys ALTER COLUMN check_value SET STATISTICS 0;
 
@@ -5424,7 +5433,7 @@ of this version.';
 CREATE FUNCTION integrations_private.opened_key(tenant_id uuid, key_id uuid, state integrations_private.tenant_key_state, check_value bytea) RETURNS bytea
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
+    AS $_$
 declare
   v_keyring constant text := pg_catalog.current_setting('integrations.keyring', true);
   v_hex text;
@@ -5441,7 +5450,7 @@ begin
   -- No pattern: one that counts to 64 costs five times as much as proving the key.
   if pg_catalog.left(v_keyring, 36) is distinct from opened_key.tenant_id::text
      or pg_catalog.length(v_hex) <> 64
-     or pg_catalog.rtrim(v_hex, '0123456789abcdef') <> ''
+     or v_hex !~ '^[0-9a-f]*$'
   then
     raise exception 'credentials are locked'
       using errcode = 'IN302',
@@ -5463,7 +5472,7 @@ begin
 
   return v_data_key;
 end;
-$$;
+$_$;
 
 
 ALTER FUNCTION integrations_private.opened_key(tenant_id uuid, key_id uuid, state integrations_private.tenant_key_state, check_value bytea) OWNER TO integrations_owner;
@@ -5787,7 +5796,7 @@ COMMENT ON FUNCTION integrations_private.seal_credentials(tenant_id uuid, instan
 -- Name: stamp_last_used(uuid, uuid); Type: FUNCTION; Schema: integrations_private; Owner: integrations_owner
 --
 
-CREATE FUNCTION integrations_private.stamp_last_used(tenant_id uuid, instance_id uuid) RETURNS void
+CREATE FUNCTION integrations_private.stamp_last_used(tenant_id uuid, instance_id uuid) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -5796,21 +5805,21 @@ declare
 begin
   lock table integrations.integration_instances in row exclusive mode nowait;
 
-  perform
-    from integrations.integration_instances as i
-   where i.tenant_id = stamp_last_used.tenant_id
-     and i.id = stamp_last_used.instance_id
-     and (i.last_used_at is null or i.last_used_at <= v_now - interval '1 minute')
-     for no key update skip locked;
+  update integrations.integration_instances as i
+     set last_used_at = v_now
+   where i.tenant_id = integrations.current_tenant()
+     and i.ctid = (
+           select l.ctid
+             from integrations.integration_instances as l
+            where l.tenant_id = stamp_last_used.tenant_id
+              and l.id = stamp_last_used.instance_id
+              and (l.last_used_at is null or l.last_used_at <= v_now - interval '1 minute')
+              for no key update skip locked
+         );
 
-  if found then
-    update integrations.integration_instances as i
-       set last_used_at = v_now
-     where i.tenant_id = stamp_last_used.tenant_id
-       and i.id = stamp_last_used.instance_id;
-  end if;
+  return found;
 exception when lock_not_available or serialization_failure then
-  null;
+  return false;
 end;
 $$;
 
@@ -5821,7 +5830,8 @@ ALTER FUNCTION integrations_private.stamp_last_used(tenant_id uuid, instance_id 
 -- Name: FUNCTION stamp_last_used(tenant_id uuid, instance_id uuid); Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
 --
 
-COMMENT ON FUNCTION integrations_private.stamp_last_used(tenant_id uuid, instance_id uuid) IS 'Writes last_used_at, at most once a minute, unless that would wait for another transaction.';
+COMMENT ON FUNCTION integrations_private.stamp_last_used(tenant_id uuid, instance_id uuid) IS 'Writes last_used_at, at most once a minute, unless that would wait for another transaction, and
+returns whether it did.';
 
 
 --
@@ -6285,11 +6295,9 @@ CREATE FUNCTION integrations_private.write_audit(tenant_id uuid, instance_id uui
     AS $$
 begin
   insert into integrations_private.audit_log
-    (tenant_id, instance_id, event, actor, session_actor, application, detail)
+    (tenant_id, instance_id, event, detail)
   values
-    (write_audit.tenant_id, write_audit.instance_id, write_audit.event,
-     coalesce(nullif(pg_catalog.current_setting('role'), 'none'), session_user), session_user,
-     nullif(pg_catalog.current_setting('application_name'), ''), write_audit.detail);
+    (write_audit.tenant_id, write_audit.instance_id, write_audit.event, write_audit.detail);
 end;
 $$;
 
@@ -6313,9 +6321,9 @@ CREATE TABLE integrations_private.audit_log (
     at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     instance_id uuid,
     event text NOT NULL,
-    actor text NOT NULL,
-    session_actor text NOT NULL,
-    application text,
+    actor text DEFAULT COALESCE(NULLIF(current_setting('role'::text), 'none'::text), (SESSION_USER)::text) NOT NULL,
+    session_actor text DEFAULT SESSION_USER NOT NULL,
+    application text DEFAULT NULLIF(current_setting('application_name'::text), ''::text),
     detail jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT audit_log_detail_is_object CHECK ((jsonb_typeof(detail) = 'object'::text)),
     CONSTRAINT audit_log_event_is_valid CHECK (((event ~ '^[a-z][a-z_]*$'::text) AND (length(event) <= 63)))
@@ -6886,9 +6894,9 @@ CREATE TABLE integrations_private.audit_log_default (
     at timestamp with time zone DEFAULT clock_timestamp() CONSTRAINT audit_log_at_not_null NOT NULL,
     instance_id uuid,
     event text CONSTRAINT audit_log_event_not_null NOT NULL,
-    actor text CONSTRAINT audit_log_actor_not_null NOT NULL,
-    session_actor text CONSTRAINT audit_log_session_actor_not_null NOT NULL,
-    application text,
+    actor text DEFAULT COALESCE(NULLIF(current_setting('role'::text), 'none'::text), (SESSION_USER)::text) CONSTRAINT audit_log_actor_not_null NOT NULL,
+    session_actor text DEFAULT SESSION_USER CONSTRAINT audit_log_session_actor_not_null NOT NULL,
+    application text DEFAULT NULLIF(current_setting('application_name'::text), ''::text),
     detail jsonb DEFAULT '{}'::jsonb CONSTRAINT audit_log_detail_not_null NOT NULL,
     CONSTRAINT audit_log_detail_is_object CHECK ((jsonb_typeof(detail) = 'object'::text)),
     CONSTRAINT audit_log_event_is_valid CHECK (((event ~ '^[a-z][a-z_]*$'::text) AND (length(event) <= 63)))
