@@ -235,7 +235,8 @@ class Goal:
         """Says whether it is reached."""
         reached = self.value >= self.limit if self.least else self.value <= self.limit
         word, bound = "reached" if reached else "missed", "at least" if self.least else "at most"
-        return f"  {word:8} {self.what}: {self.value:.2f}{self.unit}, {bound} {self.limit:.1f}{self.unit}"
+        measured = f"{self.value:.2f}{self.unit}"
+        return f"  {word:8} {self.what}: {measured}, {bound} {self.limit:.1f}{self.unit}"
 
 
 @dataclass(frozen=True, slots=True)
