@@ -63,7 +63,7 @@ ANSWERS = {None, "22023", "IN001"}  # None: no error
 
 def sqlstate_of(world: World, role: str, statement: str) -> str | None:
     """Tries a statement in a transaction that is rolled back."""
-    client = world.client(role)
+    client = world.of(role)
     try:
         with client.conn.transaction(force_rollback=True):
             client.run(statement)

@@ -11,6 +11,7 @@ import shutil
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -109,6 +110,7 @@ _OPAQUE = re.compile(
 )
 
 
+@cache  # the checks ask it of the same scripts, and so do the tests of each check
 def _masked(text: str, keep_comments: bool = False) -> str:
     """Blanks comments and strings out, and leaves every other character where it is."""
 
