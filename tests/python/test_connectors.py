@@ -1,0 +1,233 @@
+"""The example connectors and docs/connectors.md, without a database: form, verdicts, no secrets."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from integrations_db import connectors
+from integrations_db.connectors import Connector
+
+pytestmark = pytest.mark.static
+
+ROOT = Path(__file__).parents[2]
+FOLDER = Path(connectors.__file__).parent
+FILES = sorted(FOLDER.glob("*.json"))
+PAGE = (ROOT / "docs" / "connectors.md").read_text()
+BLOCKS = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+DESCRIBED = {
+    connector.name: connector
+    for connector in map(connectors.load, [*(file.read_text() for file in FILES), *BLOCKS])
+}
+
+# The vocabulary that the database enforces, and what it keeps as annotations.
+KEYWORDS = {
+    *("type", "enum", "const", "multipleOf", "maximum", "exclusiveMaximum", "minimum"),
+    *("exclusiveMinimum", "maxLength", "minLength", "pattern", "maxItems", "minItems"),
+    *("uniqueItems", "maxContains", "minContains", "maxProperties", "minProperties", "required"),
+    *("dependentRequired", "properties", "additionalProperties", "patternProperties"),
+    *("propertyNames", "dependentSchemas", "items", "prefixItems", "contains"),
+    *("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "$ref", "$defs"),
+}
+ANNOTATIONS = {"$schema", "title", "description", "default", "format", "writeOnly", "x-order"}
+SECRETS = re.compile(r"(^|_)(token|secret|password|signature|private_key|api_key)$")
+
+
+def subschemas(schema: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Gives the schema and those within, each with the name of the member that it is for."""
+    if not isinstance(schema, dict):
+        return
+    yield name, schema
+    for keyword in ("properties", "patternProperties", "dependentSchemas", "$defs"):
+        for member, inner in schema.get(keyword, {}).items():
+            yield from subschemas(inner, member)
+    for keyword in ("allOf", "anyOf", "oneOf", "prefixItems"):
+        for inner in schema.get(keyword, []):
+            yield from subschemas(inner)
+    for keyword in ("items", "contains", "additionalProperties", "not", "if", "then", "else"):
+        yield from subschemas(schema.get(keyword))
+
+
+def places(errors: Iterator[ValidationError] | list[ValidationError]) -> set[tuple[str, str]]:
+    """Gives the JSON pointers and keywords of errors and of those that they come from."""
+    found = set()
+    for error in errors:
+        parts = (str(part).replace("~", "~0").replace("/", "~1") for part in error.absolute_path)
+        # Of a schema that is false, jsonschema knows neither keyword nor the right place.
+        found.add(("".join(f"/{part}" for part in parts), str(error.validator)))
+        found |= places(error.context or [])
+    return found
+
+
+@pytest.fixture(params=DESCRIBED.values(), ids=lambda connector: connector.name)
+def connector(request: pytest.FixtureRequest) -> Connector:
+    """Each connector that ships, and each that the page describes."""
+    return request.param  # type: ignore[no-any-return]
+
+
+def test_there_are_ten() -> None:
+    assert [connector.name for connector in connectors.load_all()] == [
+        "GitHub App",
+        "Google Workspace",
+        "HubSpot",
+        "QuickBooks Online",
+        "Salesforce",
+        "Shopify",
+        "Slack",
+        "Stripe",
+        "Xero",
+        "Zendesk",
+    ]
+
+
+def test_the_page_has_an_example_of_each_type() -> None:
+    (table,) = re.findall(r"^\| `type` \|.*?\n\n", PAGE, re.MULTILINE | re.DOTALL)
+    vocabulary = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) - {"type"}
+    shown = {json.loads(block)["type"] for block in BLOCKS}
+    assert len(vocabulary) == 6 and shown == vocabulary
+    assert {connector.type for connector in DESCRIBED.values()} == vocabulary
+
+
+def test_metadata(connector: Connector) -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", connector.version)
+    assert connector.docs_url.startswith("https://")
+    assert connector.description.endswith(".")
+
+
+def test_schemas_say_only_what_is_enforced(connector: Connector) -> None:
+    for schema in (connector.config_schema, connector.credentials_schema):
+        Draft202012Validator.check_schema(schema)
+        for name, inner in subschemas(schema):
+            assert set(inner) <= KEYWORDS | ANNOTATIONS, name
+
+
+def test_a_form_can_be_drawn(connector: Connector) -> None:
+    """Fields have a label, what is fixed aside, and an order."""
+    for schema in (connector.config_schema, connector.credentials_schema):
+        for name, field in schema["properties"].items():
+            assert field.get("title") or "const" in field, name
+        if len(schema["properties"]) > 1:
+            assert sorted(schema["x-order"]) == sorted(schema["properties"])
+
+
+def test_secrets_are_credentials_and_write_only(connector: Connector) -> None:
+    assert connector.config_schema["additionalProperties"] is False
+    for name, field in subschemas(connector.config_schema):
+        assert "writeOnly" not in field and not SECRETS.search(name), name
+    for name, field in subschemas(connector.credentials_schema):
+        if SECRETS.search(name):
+            assert field["writeOnly"] is True, name
+    assert any(field.get("writeOnly") for _, field in subschemas(connector.credentials_schema))
+
+
+def test_what_fits(connector: Connector) -> None:
+    assert connector.accepted
+    for example in connector.accepted:
+        for schema, document in (
+            (connector.config_schema, example.config),
+            (connector.credentials_schema, example.credentials),
+        ):
+            Draft202012Validator(schema).validate(document)
+            assert "<" not in json.dumps(document)
+
+
+def test_what_does_not_fit(connector: Connector) -> None:
+    """Another validator refuses the same documents, for the same reason and no other."""
+    schemas = {"IN203": connector.config_schema, "IN204": connector.credentials_schema}
+    if connector.name in {found["name"] for found in map(json.loads, map(Path.read_text, FILES))}:
+        assert {wrong.code for wrong in connector.refused} == set(schemas)
+    for wrong in connector.refused:
+        found = places(Draft202012Validator(schemas[wrong.code]).iter_errors(wrong.document))
+        assert (wrong.pointer, wrong.keyword) in found, (wrong.because, found)
+
+
+def test_every_reason_is_another(connector: Connector) -> None:
+    assert len({wrong.because for wrong in connector.refused}) == len(connector.refused)
+
+
+# What GitHub's push protection, gitleaks and their like look for; none of it may stand in a file.
+SCANNED = [
+    r"[rs]k_(live|test)_[0-9a-zA-Z]{10,}",
+    r"whsec_[0-9a-zA-Z]{16,}",
+    r"xox[abeoprs](\.xox[bp])?-[0-9A-Za-z-]{6,}",
+    r"gh[opsu]_[0-9A-Za-z]{20,}",
+    r"shp(at|ca|pa|ss|rt)_[0-9a-fA-F]{20,}",
+    r"pat-(na|eu)[0-9]-[0-9a-f]{8}-",
+    r"00D[0-9A-Za-z]{12,15}![0-9A-Za-z._-]{20,}",
+    r"GOCSPX-[0-9A-Za-z_-]{20,}",
+    r"ya29\.[0-9A-Za-z_-]{20,}",
+    r"AB11[0-9A-Za-z]{20,}",
+    r"-----BEGIN ([A-Z]+ )*PRIVATE KEY-----(\\n|\s)*[A-Za-z0-9+/]{16,}",
+    r"eyJ[0-9A-Za-z_-]{20,}\.[0-9A-Za-z_-]{20,}",
+    r"\b[0-9a-f]{32,}\b",
+]
+
+
+@pytest.mark.parametrize(
+    "text", [*(file.read_text() for file in FILES), PAGE], ids=[*(f.stem for f in FILES), "page"]
+)
+def test_no_secret_stands_in_a_file(text: str) -> None:
+    for shape in SCANNED:
+        assert not re.search(shape, text), shape
+
+
+def test_the_scan_finds_what_is_filled_in() -> None:
+    """So it would find it in a file, too."""
+    text = json.dumps(
+        [example.credentials for found in DESCRIBED.values() for example in found.accepted]
+    ).replace("\\n", "\n")
+    wrong = json.dumps([w.document for found in DESCRIBED.values() for w in found.refused])
+    for shape in SCANNED:
+        if not shape.startswith(("ya29", "eyJ")):
+            assert re.search(shape, text + wrong), shape
+
+
+def test_secrets_differ_each_time() -> None:
+    one, two = (
+        {found.name: found.accepted[0].credentials for found in connectors.load_all()}
+        for _ in range(2)
+    )
+    assert all(one[name] != two[name] for name in one)
+
+
+def test_a_merge_patch() -> None:
+    """The examples of RFC 7396 that are objects."""
+    for document, patch, result in (
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": "foo"}, ["c"], ["c"]),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ):
+        assert connectors.merge(document, patch) == result
+
+
+@pytest.mark.parametrize(
+    ("place", "shape"),
+    [
+        ("<hex:40>", r"[0-9a-f]{40}"),
+        ("<digits:9>", r"[0-9]{9}"),
+        ("<alnum:20>", r"[0-9A-Za-z]{20}"),
+        ("<base64url:43>=", r"[0-9A-Za-z_-]{43}="),
+        ("<base64:64>", r"[0-9A-Za-z+/]{64}"),
+        ("<in:3600>", r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"),
+        (
+            "<pem:RSA PRIVATE KEY>",
+            r"-----BEGIN RSA PRIVATE KEY-----\n([\w+/=]{1,64}\n){26}-----END RSA PRIVATE KEY-----\n",
+        ),
+        ("a < b > c", "a < b > c"),
+    ],
+)
+def test_filling(place: str, shape: str) -> None:
+    assert re.fullmatch(shape, connectors.fill([{"a": place}])[0]["a"])
