@@ -4,6 +4,7 @@
 -- requires: functions/require_tenant
 -- requires: functions/check_name
 -- requires: functions/check_config
+-- requires: functions/check_document
 -- requires: functions/write_audit
 -- requires: policies/integration_instances
 
@@ -62,6 +63,9 @@ begin
             hint = 'Only a published definition can be installed.';
   end if;
 
+  perform integrations_private.check_document(
+    create_instance.integration_id, 'config', create_instance.config);
+
   insert into integrations.integration_instances (tenant_id, integration_id, name, config)
   values (v_tenant_id, create_instance.integration_id, create_instance.name, create_instance.config)
   returning id into v_id;
@@ -79,7 +83,8 @@ alter function integrations.create_instance(uuid, text, jsonb) owner to integrat
 comment on function integrations.create_instance(uuid, text, jsonb) is
 $$Installs a published connector for the transaction's tenant and returns the instance's id.
 Callable by integrations_tenant, svc_integration. Errors: 22023 bad argument, 23505 the tenant
-uses the name already, IN001 no tenant, IN101 definition not found, IN103 not published.$$;
+uses the name already, IN001 no tenant, IN101 definition not found, IN103 not published, IN203
+config does not fit.$$;
 
 revoke all on function integrations.create_instance(uuid, text, jsonb) from public;
 grant execute on function integrations.create_instance(uuid, text, jsonb)

@@ -3,6 +3,7 @@
 -- requires: functions/credentials_expire_at
 -- requires: functions/lock_instance
 -- requires: functions/require_usable
+-- requires: functions/check_document
 -- requires: functions/lock_active_key
 -- requires: functions/opened_key
 -- requires: functions/seal_credentials
@@ -45,8 +46,6 @@ declare
   v_envelope jsonb;
 begin
   v_document := integrations_private.parse_credentials(put_credentials.credentials);
-  v_expire_at := integrations_private.credentials_expire_at(v_document);
-
   v_instance := integrations_private.lock_instance(put_credentials.instance_id);
   perform integrations_private.require_usable(v_instance.id, v_instance.status);
 
@@ -57,6 +56,10 @@ begin
                                        v_instance.id, v_instance.credentials_version),
             hint = 'Somebody stored credentials in the meantime. Read them again.';
   end if;
+
+  v_document := integrations_private.check_document(
+    v_instance.integration_id, 'credentials', v_document);
+  v_expire_at := integrations_private.credentials_expire_at(v_document);
 
   v_key := integrations_private.lock_active_key(v_instance.tenant_id);
   if v_key.id is null
@@ -100,8 +103,8 @@ $$Stores the credentials of an instance, a JSON object as text, encrypted under 
 key, and returns their version. A pending instance, or one in error, becomes active. With
 expected_version it refuses to overwrite any other version.
 Callable by svc_integration. Errors: 22023 null, IN001 no tenant, IN201 not found, IN202 disabled
-or revoked, IN302 locked, IN303 wrong key, IN305 not a JSON object or over 64 KiB, IN306 another
-version, IN307 no active key.$$;
+or revoked, IN204 they do not fit the definition's schema, IN302 locked, IN303 wrong key, IN305 not
+a JSON object or over 64 KiB, IN306 another version, IN307 no active key.$$;
 
 revoke all on function integrations.put_credentials(uuid, text, integer) from public;
 grant execute on function integrations.put_credentials(uuid, text, integer) to svc_integration;

@@ -50,6 +50,18 @@ def test_reading(world: World, page: Any) -> None:
     assert world.events(tenant_id)[-1] == "credentials_read"
 
 
+def test_reading_many_at_once(world: World, page: Any) -> None:
+    tenant_id, first = world.new_stored()
+    ids = [first, world.new_instance(tenant_id, '{"api_key": "second"}')]
+    read = page.read_many
+    found = read(world.svc.conn, tenant_id, ids, world.kek_id, world.kek)
+    assert found == [{"api_key": "k"}, {"api_key": "second"}]
+    assert world.events(tenant_id).count("credentials_read") == 2
+    _, foreign = world.new_stored()
+    with world.refused("IN201"):
+        read(world.svc.conn, tenant_id, [first, foreign], world.kek_id, world.kek)
+
+
 def test_storing(world: World, page: Any) -> None:
     tenant_id, instance_id = world.new_stored()
     store = page.store_credentials
