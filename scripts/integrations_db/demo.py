@@ -226,9 +226,7 @@ def try_examples(
         raise psycopg.Rollback
 
 
-def create(
-    story: Story, definition_id: uuid.UUID, name: str, config: dict[str, Any]
-) -> uuid.UUID:
+def create(story: Story, definition_id: uuid.UUID, name: str, config: dict[str, Any]) -> uuid.UUID:
     """Creates an instance and returns its id."""
     return story.call(  # type: ignore[no-any-return]
         "select integrations.create_instance(integration_id => %s, name => %s, config => %s)",
@@ -271,13 +269,15 @@ def refused(
             instance_id,
             json.dumps(wrong.document),
         )
-    place = (error.sqlstate, *locate(error.diag.message_detail or ""))
-    if place != (wrong.code, wrong.pointer, wrong.keyword):
+    detail = error.diag.message_detail or ""
+    place = locate(detail)
+    if (error.sqlstate, place and place[:2]) != (wrong.code, (wrong.pointer, wrong.keyword)):
         raise Failure(
-            f"{connector.name}, {wrong.because}: refused for another reason, {' '.join(place)}\n"
+            f"{connector.name}, {wrong.because}: refused for another reason\n"
+            f"{short(error)}: {detail}\n"
             "Run `integrations-db verify` and look for what differs."
         )
-    return form_errors(error.diag.message_detail or "", schema, wrong.document)
+    return list(form_errors(detail, schema, wrong.document).values())
 
 
 def install(
@@ -312,12 +312,11 @@ def mistake(
     installation: Installation,
     instance_id: uuid.UUID,
 ) -> None:
-    """Lets somebody make a mistake, and tells what the form shows."""
+    """Lets somebody fill in the form wrong, and tells what it shows then."""
     wrong = [wrong for wrong in connector.refused if wrong.code == code][installation.example]
-    shown = refused(story, connector, wrong, instance_id)
-    story.echo(f"    {wrong.because}: {code}, {wrong.keyword}. The form says:")
-    for line in shown:
-        story.echo(f"      {line}")
+    story.echo(f"    {wrong.because}")
+    for shown in refused(story, connector, wrong, instance_id):
+        story.echo(f"      {code}, {wrong.keyword}: {shown}")
 
 
 def store(

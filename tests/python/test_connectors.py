@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from integrations_db import connectors
-from integrations_db.connectors import Connector
+from integrations_db.connectors import Connector, form
 
 pytestmark = pytest.mark.static
 
@@ -60,7 +60,6 @@ def places(errors: Iterator[ValidationError] | list[ValidationError]) -> set[tup
     found = set()
     for error in errors:
         parts = (str(part).replace("~", "~0").replace("/", "~1") for part in error.absolute_path)
-        # Of a schema that is false, jsonschema knows neither keyword nor the right place.
         found.add(("".join(f"/{part}" for part in parts), str(error.validator)))
         found |= places(error.context or [])
     return found
@@ -93,6 +92,16 @@ def test_the_page_has_an_example_of_each_type() -> None:
     shown = {json.loads(block)["type"] for block in BLOCKS}
     assert len(vocabulary) == 6 and shown == vocabulary
     assert {connector.type for connector in DESCRIBED.values()} == vocabulary
+
+
+def test_the_page_lists_the_ten() -> None:
+    rows = re.findall(r"^\| ([A-Z][\w ]+) \| `(\w+)` \|", PAGE, re.MULTILINE)[1:]
+    assert sorted(rows) == [(found.name, found.type) for found in connectors.load_all()]
+
+
+def test_the_page_shows_the_module_for_forms() -> None:
+    source = Path(form.__file__).read_text()
+    assert f"```python\n{source}```" in PAGE
 
 
 def test_metadata(connector: Connector) -> None:
@@ -139,13 +148,20 @@ def test_what_fits(connector: Connector) -> None:
 
 
 def test_what_does_not_fit(connector: Connector) -> None:
-    """Another validator refuses the same documents, for the same reason and no other."""
+    """Another validator refuses the same documents, at the same place for the same reason."""
     schemas = {"IN203": connector.config_schema, "IN204": connector.credentials_schema}
-    if connector.name in {found["name"] for found in map(json.loads, map(Path.read_text, FILES))}:
-        assert {wrong.code for wrong in connector.refused} == set(schemas)
+    assert connector.refused
     for wrong in connector.refused:
         found = places(Draft202012Validator(schemas[wrong.code]).iter_errors(wrong.document))
-        assert (wrong.pointer, wrong.keyword) in found, (wrong.because, found)
+        told = (wrong.pointer, wrong.keyword)
+        if wrong.keyword == "properties":  # a member whose schema is false; here nobody names it
+            told = ("", "None")
+        assert told in found, (wrong.because, found)
+
+
+def test_each_that_ships_has_mistakes_of_both_kinds() -> None:
+    for found in connectors.load_all():
+        assert {wrong.code for wrong in found.refused} == {"IN203", "IN204"}
 
 
 def test_every_reason_is_another(connector: Connector) -> None:
@@ -223,8 +239,8 @@ def test_a_merge_patch() -> None:
         ("<base64:64>", r"[0-9A-Za-z+/]{64}"),
         ("<in:3600>", r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"),
         (
-            "<pem:RSA PRIVATE KEY>",
-            r"-----BEGIN RSA PRIVATE KEY-----\n([\w+/=]{1,64}\n){26}-----END RSA PRIVATE KEY-----\n",
+            "<pem:PUBLIC KEY>",
+            r"-----BEGIN PUBLIC KEY-----\n([\w+/=]{1,64}\n){26}-----END PUBLIC KEY-----\n",
         ),
         ("a < b > c", "a < b > c"),
     ],
