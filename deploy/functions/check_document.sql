@@ -58,8 +58,7 @@ begin
       pg_catalog.format(
         'Pointer %s, keyword %s', pg_catalog.to_json(v_found.pointer),
         pg_catalog.to_json(v_found.keyword))
-      || coalesce(
-           pg_catalog.format(': %s is missing', pg_catalog.to_json(v_found.missing)), '') || '.';
+      || coalesce(': ' || pg_catalog.to_json(v_found.missing) || ' is missing', '') || '.';
   exception when program_limit_exceeded or invalid_regular_expression then
     v_detail := pg_catalog.format('It could not be checked: %s.', sqlerrm);
   end;

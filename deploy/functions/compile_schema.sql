@@ -94,7 +94,8 @@ begin
       elsif v_keyword = 'pattern' then
         v_pattern := integrations_private.translate_pattern(v_value #>> '{}');
         v_problem := v_pattern.refusal;
-        v_compiled := pg_catalog.jsonb_build_array(v_pattern.translated, v_pattern.cost);
+        v_compiled := pg_catalog.jsonb_build_array(
+          v_pattern.translated, v_pattern.start_cost, v_pattern.length_cost);
       elsif v_keyword = 'type' and pg_catalog.jsonb_typeof(v_value) = 'string' then
         v_compiled := pg_catalog.jsonb_build_array(v_value);
       elsif v_keyword = 'dependentRequired' then
@@ -142,7 +143,8 @@ begin
             v_problem := v_pattern.refusal;
             exit schemas when v_problem is not null;
             v_compiled := v_compiled || pg_catalog.jsonb_build_array(
-              pg_catalog.jsonb_build_array(v_pattern.translated, v_pattern.cost, v_place));
+              pg_catalog.jsonb_build_array(
+                v_pattern.translated, v_pattern.start_cost, v_pattern.length_cost, v_place));
           elsif v_sub.name is not null then
             v_compiled := v_compiled || pg_catalog.jsonb_build_array(
               pg_catalog.jsonb_build_array(v_sub.name, v_sub.token, v_place));

@@ -118,7 +118,7 @@ begin
       elsif v_count > (v_rules -> 'maxLength')::integer then
         keyword := 'maxLength';
       elsif v_entry is not null then
-        steps := steps - v_count * (v_entry -> 1)::integer / 1000;
+        steps := steps - (v_entry -> 1)::integer - v_count * (v_entry -> 2)::integer / 1000;
         if v_count > 8192 then
           raise exception 'a string of over 8192 characters meets a pattern'
             using errcode = 'program_limit_exceeded';
@@ -152,7 +152,7 @@ begin
         keyword := 'maxItems';
       elsif v_rules -> 'uniqueItems' = 'true' then
         steps := steps - v_count;
-        if not integrations_private.are_unique(v_value) then
+        if not integrations_private.items_are_unique(v_value) then
           keyword := 'uniqueItems';
         end if;
       end if;
@@ -264,12 +264,12 @@ begin
           end if;
           for v_j in 0 .. pg_catalog.jsonb_array_length(v_list) - 1 loop
             v_entry := v_list -> v_j;
-            steps := steps - 1 - v_count * (v_entry -> 1)::integer / 1000;
+            steps := steps - (v_entry -> 1)::integer - v_count * (v_entry -> 2)::integer / 1000;
             exit when steps < 0;
             if v_text ~ ((v_entry ->> 0) collate pg_catalog."C") then
               v_part := v_part - v_text;
               v_known := v_known + 1;
-              v_numbers[v_known] := (v_entry -> 2)::integer;
+              v_numbers[v_known] := (v_entry -> 3)::integer;
               v_values[v_known] := v_value -> v_text;
               steps := steps - pg_catalog.pg_column_size(v_values[v_known]) / 128;
               v_places[v_known] := v_known;

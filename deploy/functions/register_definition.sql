@@ -1,6 +1,7 @@
 -- Deploy integrations:functions/register_definition to pg
 -- requires: tables/integration_definitions
 -- requires: tables/compiled_schemas
+-- requires: functions/compile_schema
 
 begin;
 set local search_path = pg_catalog, pg_temp;
@@ -40,6 +41,11 @@ begin
   then
     raise exception 'name, type, version and the schemas must not be null' using errcode = '22023';
   end if;
+
+  -- First, because the table's own check would not say what is wrong.
+  perform integrations_private.compile_schema(
+    register_definition.credentials_schema, 'credentials_schema');
+  perform integrations_private.compile_schema(register_definition.config_schema, 'config_schema');
 
   insert into integrations.integration_definitions
     (name, type, version, docs_url, description, credentials_schema, config_schema)

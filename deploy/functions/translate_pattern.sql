@@ -8,13 +8,15 @@ set local statement_timeout = '60s';
 
 -- A pattern is a regular expression of ECMA-262, matched by PostgreSQL under the collation "C",
 -- where \d and \w are ASCII as they are there. What both engines mean alike passes, what can be
--- written otherwise is, and the rest is refused. Cost is about the number of states, so that
--- neither the reading of a pattern nor a match takes long: nothing goes back (no back-references),
--- look-ahead runs once, and counted groups cannot multiply.
+-- written otherwise is, and the rest is refused. Neither the reading of a pattern nor a match takes
+-- long: nothing goes back (no back-references), look-ahead runs once, states are counted. Reading
+-- takes the cube of what is tangled, a match the product of states and characters. Reading counts
+-- each time: a server keeps 32 patterns only.
 create function integrations_private.translate_pattern(
   pattern text,
   out translated text,
-  out cost integer,
+  out start_cost integer,
+  out length_cost integer,
   out refusal text
 )
 language plpgsql
@@ -35,16 +37,20 @@ declare
   v_code integer;                            -- the character that the token stands for, if one
   v_set text;                                -- the set that it stands for, such as \d, if one
   v_piece text;
-  v_sums integer[] := array[0];              -- what each open group costs so far, outermost first
+  v_sizes integer[] := array[0];             -- how many states each open group has so far
   v_looks boolean[] := array[false];         -- whether each of them is a look-ahead
   v_depth integer := 1;
-  v_atom integer := 0;                       -- what a quantifier here would repeat; 0 for nothing
+  v_tangles integer := 0;                    -- what may be left out, and copies of groups
+  v_atom integer := 0;                       -- states that a quantifier here would repeat
+  v_is_group boolean;
   v_is_head boolean := true;                 -- only ^ and look-aheads so far
   v_in_class boolean := false;
   v_last integer;                            -- in a class, what could begin a range
   v_first integer;                           -- in a class, what has begun one
   v_least integer;
   v_most integer;
+  v_copies integer;                          -- what a quantifier adds to the size
+  v_ways integer;
 begin
   if pg_catalog.char_length(pattern) > 1000 then
     refusal := 'it has more than 1000 characters';
@@ -121,8 +127,9 @@ begin
       if v_token = ']' then
         v_piece := ']';
         v_in_class := false;
+        v_is_group := false;
         v_atom := 1;
-        v_sums[v_depth] := v_sums[v_depth] + 1;
+        v_sizes[v_depth] := v_sizes[v_depth] + 1;
       elsif v_token = '-' and v_last is not null and v_first is null and v_rest !~ '^\]' then
         v_piece := '';
         v_first := v_last;
@@ -159,7 +166,7 @@ begin
         refusal := 'groups are nested over 20 levels';
       end if;
       v_depth := v_depth + 1;
-      v_sums[v_depth] := 0;
+      v_sizes[v_depth] := 0;
       v_looks[v_depth] := v_piece <> '(?:';
       v_atom := 0;
     elsif v_token = ')' then
@@ -168,9 +175,10 @@ begin
       else
         v_piece := ')';
         v_depth := v_depth - 1;
+        v_is_group := true;
         -- Nothing repeats a look-ahead.
-        v_atom := case when v_looks[v_depth + 1] then 0 else v_sums[v_depth + 1] + 1 end;
-        v_sums[v_depth] := v_sums[v_depth] + v_sums[v_depth + 1] + 1;
+        v_atom := case when v_looks[v_depth + 1] then 0 else v_sizes[v_depth + 1] + 1 end;
+        v_sizes[v_depth] := v_sizes[v_depth] + v_sizes[v_depth + 1] + 1;
       end if;
     elsif v_token ~ '^(?:[*+?]|\{.)' then
       v_least := pg_catalog.substring(v_token, '([0-9]{1,5})');
@@ -184,8 +192,10 @@ begin
       end if;
       -- A shy quantifier finds other matches, but neither more nor fewer.
       v_piece := pg_catalog.regexp_replace(v_token, '(.)\?$', '\1');
-      v_sums[v_depth] := v_sums[v_depth] + v_atom * (greatest(v_least, v_most, 1) - 1)
-        + case when v_token ~ '^[*?]|,' then 3 else 0 end;
+      v_copies := v_atom * (greatest(v_least, v_most, 1) - 1);
+      v_ways := case when v_token ~ '^[*?]|,' then 3 else 0 end;
+      v_sizes[v_depth] := v_sizes[v_depth] + v_copies + v_ways;
+      v_tangles := v_tangles + v_ways + case when v_is_group then v_copies else 0 end;
       v_atom := 0;
     elsif v_token in ('^', '$', '|', '\b', '\B') then
       v_piece := case v_token when '\b' then '\y' when '\B' then '\Y' else v_token end;
@@ -196,11 +206,12 @@ begin
         when v_set is not null then '[' || v_set || ']'
         else v_piece
       end;
+      v_is_group := false;
       v_atom := 1;
-      v_sums[v_depth] := v_sums[v_depth] + 1;
+      v_sizes[v_depth] := v_sizes[v_depth] + 1;
     end if;
 
-    if v_sums[v_depth] > 1000 then
+    if refusal is null and (v_sizes[v_depth] > 1000 or v_tangles > 250) then
       refusal := 'it is too complex';
     end if;
     if refusal is not null then
@@ -212,7 +223,8 @@ begin
     v_is_head := v_is_head and (translated = '^' or v_looks[2] and (v_depth > 1 or v_token = ')'));
   end loop;
 
-  cost := v_sums[1] + 1;
+  start_cost := v_sizes[1] / 20 + v_tangles * v_tangles / 10 + 1;
+  length_cost := v_sizes[1] + 1;
   refusal := case when v_in_class then 'a class does not end'
                   when v_depth > 1 then 'a group does not end' end;
 
@@ -226,7 +238,8 @@ begin
   end;
   if refusal is not null then
     translated := null;
-    cost := null;
+    start_cost := null;
+    length_cost := null;
   end if;
 end;
 $function$;

@@ -9,7 +9,8 @@ begin
   if (
     select not p.prosecdef
            and pg_catalog.pg_get_function_arguments(p.oid)
-               = 'pattern text, OUT translated text, OUT cost integer, OUT refusal text'
+               = 'pattern text, OUT translated text, OUT start_cost integer, '
+               || 'OUT length_cost integer, OUT refusal text'
            and pg_catalog.pg_get_function_result(p.oid) = 'record'
            and p.provolatile = 'i'
            and not p.proisstrict
