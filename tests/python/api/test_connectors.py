@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -296,3 +296,59 @@ def test_what_the_page_says_an_administrator_does(trial: Trial) -> None:
         " and docs_url is not null and description is not null"
     )
     assert config_schema == of_name("Xero").config_schema
+
+
+def test_the_versions_of_a_connector(trial: Trial) -> None:
+    """The way of a field that becomes required, and of credentials that one version takes both."""
+    first = of_name("Example CRM")
+    owner = {"owner": {"title": "Owner", "type": "string", "minLength": 1}}
+    properties = first.config_schema["properties"] | owner
+    optional = replace(
+        first, version="1.1.0", config_schema=first.config_schema | {"properties": properties}
+    )
+    required = replace(
+        optional,
+        version="2.0.0",
+        config_schema=optional.config_schema | {"required": ["region", "owner"]},
+    )
+    instance = trial.install(first)
+    config = first.accepted[0].config | {"owner": "Ada"}
+    versions = [trial.publish(connector) for connector in (optional, required)]
+
+    def upgrade(definition: UUID) -> str | None:
+        try:
+            with trial.client.conn.transaction():
+                trial.act("integrations_tenant")
+                trial.client.call(
+                    "upgrade_instance", instance_id=instance, integration_id=definition
+                )
+        except psycopg.Error as error:
+            return error.sqlstate
+        return None
+
+    error = trial.write("IN203", instance, config)
+    assert error and error.sqlstate == "IN203"  # the old schema is closed
+    assert upgrade(versions[1]) == "IN203"
+    assert upgrade(versions[0]) is None
+    assert upgrade(versions[1]) == "IN203"
+    assert trial.write("IN203", instance, config) is None
+    assert upgrade(versions[1]) is None
+    assert trial.write("IN203", instance, first.accepted[0].config)  # no way back to less
+
+
+def test_a_refresh_must_fit_too(trial: Trial) -> None:
+    """If it does not, the old credentials stay."""
+    xero = of_name("Xero")
+    instance, right = trial.install(xero), xero.accepted[0].credentials
+    lease = trial.client.call("claim_refresh", instance_id=instance, holder="worker")
+    fresh = right | {"access_token": "short", "expires_in": 1800}
+    with pytest.raises(psycopg.Error) as caught, trial.client.conn.transaction():
+        trial.client.call(
+            "complete_refresh", lease=lease, credentials=json.dumps(fresh), expected_version=1
+        )
+    assert caught.value.sqlstate == "IN204"
+    assert trial.client.get_credentials(instance) == right
+    fresh |= {"access_token": right["access_token"], "a_new_member": "they added it last night"}
+    assert 2 == trial.client.call(
+        "complete_refresh", lease=lease, credentials=json.dumps(fresh), expected_version=1
+    )
