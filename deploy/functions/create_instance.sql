@@ -4,7 +4,7 @@
 -- requires: functions/require_tenant
 -- requires: functions/check_name
 -- requires: functions/check_config
--- requires: functions/check_document
+-- requires: functions/schema_violation
 -- requires: functions/write_audit
 -- requires: policies/integration_instances
 
@@ -37,6 +37,7 @@ as $function$
 declare
   v_tenant_id constant uuid := integrations_private.require_tenant();
   v_status integrations.integration_definition_status;
+  v_violation text;
   v_id uuid;
 begin
   if create_instance.integration_id is null then
@@ -63,8 +64,13 @@ begin
             hint = 'Only a published definition can be installed.';
   end if;
 
-  perform integrations_private.check_document(
+  v_violation := integrations_private.schema_violation(
     create_instance.integration_id, 'config', create_instance.config);
+  if v_violation is not null then
+    raise exception 'config does not fit the schema of the definition'
+      using errcode = 'IN203', detail = v_violation,
+            hint = 'The schema is config_schema of the definition.';
+  end if;
 
   insert into integrations.integration_instances (tenant_id, integration_id, name, config)
   values (v_tenant_id, create_instance.integration_id, create_instance.name, create_instance.config)

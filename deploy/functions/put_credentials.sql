@@ -3,7 +3,7 @@
 -- requires: functions/credentials_expire_at
 -- requires: functions/lock_instance
 -- requires: functions/require_usable
--- requires: functions/check_document
+-- requires: functions/schema_violation
 -- requires: functions/lock_active_key
 -- requires: functions/opened_key
 -- requires: functions/seal_credentials
@@ -42,10 +42,13 @@ declare
   v_data_key bytea;
   v_document jsonb;
   v_expire_at timestamptz;
+  v_violation text;
   v_version integer;
   v_envelope jsonb;
 begin
   v_document := integrations_private.parse_credentials(put_credentials.credentials);
+  v_expire_at := integrations_private.credentials_expire_at(v_document);
+
   v_instance := integrations_private.lock_instance(put_credentials.instance_id);
   perform integrations_private.require_usable(v_instance.id, v_instance.status);
 
@@ -57,9 +60,13 @@ begin
             hint = 'Somebody stored credentials in the meantime. Read them again.';
   end if;
 
-  v_document := integrations_private.check_document(
+  v_violation := integrations_private.schema_violation(
     v_instance.integration_id, 'credentials', v_document);
-  v_expire_at := integrations_private.credentials_expire_at(v_document);
+  if v_violation is not null then
+    raise exception 'credentials do not fit the schema of the definition'
+      using errcode = 'IN204', detail = v_violation,
+            hint = 'The schema is credentials_schema of the definition.';
+  end if;
 
   v_key := integrations_private.lock_active_key(v_instance.tenant_id);
   if v_key.id is null

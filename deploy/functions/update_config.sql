@@ -2,7 +2,7 @@
 -- requires: functions/lock_instance
 -- requires: functions/require_usable
 -- requires: functions/check_config
--- requires: functions/check_document
+-- requires: functions/schema_violation
 -- requires: functions/write_audit
 
 begin;
@@ -28,12 +28,19 @@ as $function$
 declare
   v_now constant timestamptz := pg_catalog.clock_timestamp();
   v_instance integrations.integration_instances;
+  v_violation text;
 begin
   perform integrations_private.check_config(update_config.config);
   v_instance := integrations_private.lock_instance(update_config.instance_id);
   perform integrations_private.require_usable(v_instance.id, v_instance.status);
-  perform integrations_private.check_document(
+
+  v_violation := integrations_private.schema_violation(
     v_instance.integration_id, 'config', update_config.config);
+  if v_violation is not null then
+    raise exception 'config does not fit the schema of the definition'
+      using errcode = 'IN203', detail = v_violation,
+            hint = 'The schema is config_schema of the definition.';
+  end if;
 
   update integrations.integration_instances as i
      set config = update_config.config, updated_at = v_now

@@ -1,7 +1,7 @@
 -- Deploy integrations:functions/upgrade_instance to pg
 -- requires: functions/lock_instance
 -- requires: functions/require_usable
--- requires: functions/check_document
+-- requires: functions/schema_violation
 -- requires: functions/opened_key
 -- requires: functions/open_credentials
 -- requires: functions/write_audit
@@ -35,7 +35,7 @@ declare
   v_former integrations.integration_definitions;
   v_next integrations.integration_definitions;
   v_key integrations_private.tenant_keys;
-  v_document jsonb;
+  v_violation text;
 begin
   if upgrade_instance.integration_id is null then
     raise exception 'integration_id must not be null' using errcode = '22023';
@@ -76,7 +76,12 @@ begin
             hint = 'Only a published definition can be installed.';
   end if;
 
-  perform integrations_private.check_document(v_next.id, 'config', v_instance.config);
+  v_violation := integrations_private.schema_violation(v_next.id, 'config', v_instance.config);
+  if v_violation is not null then
+    raise exception 'config does not fit the schema of the definition'
+      using errcode = 'IN203', detail = v_violation,
+            hint = 'The schema is config_schema of the definition.';
+  end if;
 
   -- What fitted the former schema fits the same one again, and {} takes everything.
   if v_instance.credentials is not null
@@ -86,13 +91,18 @@ begin
       from integrations_private.tenant_keys as k
      where k.tenant_id = v_instance.tenant_id
        and k.id = v_instance.credentials_key_id;
-    v_document := integrations_private.check_document(
+    v_violation := integrations_private.schema_violation(
       v_next.id, 'credentials',
       integrations_private.open_credentials(
         v_instance.tenant_id, v_instance.id, v_key.id, v_instance.credentials_version,
         integrations_private.opened_key(
           v_instance.tenant_id, v_key.id, v_key.state, v_key.check_value),
         v_instance.credentials)::jsonb);
+    if v_violation is not null then
+      raise exception 'credentials do not fit the schema of the definition'
+        using errcode = 'IN204', detail = v_violation,
+              hint = 'The schema is credentials_schema of the definition.';
+    end if;
   end if;
 
   update integrations.integration_instances as i

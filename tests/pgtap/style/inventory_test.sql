@@ -46,7 +46,7 @@ select functions_are(
   'integrations_private',
   array[
     'add_audit_partition', 'add_to_keyring', 'bound_audit_default', 'check_config',
-    'check_document', 'check_kek', 'check_name', 'compile_schema', 'credentials_expire_at',
+    'schema_violation', 'check_kek', 'check_name', 'compile_schema', 'credentials_expire_at',
     'credentials_subkey', 'data_key_check_value', 'decrypt_bytes', 'decrypt_text',
     'drop_audit_partition', 'encrypt_bytes', 'encrypt_text', 'envelope_key_id', 'evaluate_schema',
     'examine_connections', 'examine_data', 'examine_objects', 'examine_roles', 'examine_settings',

@@ -1,4 +1,4 @@
--- Verify integrations:functions/check_document on pg
+-- Verify integrations:functions/schema_violation on pg
 
 begin;
 set local search_path = pg_catalog, pg_temp;
@@ -10,7 +10,7 @@ begin
     select not p.prosecdef
            and pg_catalog.pg_get_function_arguments(p.oid)
                = 'integration_id uuid, kind text, document jsonb'
-           and pg_catalog.pg_get_function_result(p.oid) = 'jsonb'
+           and pg_catalog.pg_get_function_result(p.oid) = 'text'
            and p.provolatile = 's'
            and not p.proisstrict
            and not p.proleakproof
@@ -21,9 +21,9 @@ begin
            and pg_catalog.obj_description(p.oid, 'pg_proc') is not null
       from pg_catalog.pg_proc as p
      where p.oid = pg_catalog.to_regprocedure(
-             'integrations_private.check_document(uuid, text, jsonb)')
+             'integrations_private.schema_violation(uuid, text, jsonb)')
   ) is not true then
-    raise exception 'verify functions/check_document: missing, or differs in its definition';
+    raise exception 'verify functions/schema_violation: missing, or differs in its definition';
   end if;
 
   -- Exactly these may call it: nobody by PUBLIC, by a default privilege or by a later grant.
@@ -37,9 +37,9 @@ begin
                     || case when a.is_grantable then ' with grant option' else '' end
            ) as r (role)
      where p.oid = pg_catalog.to_regprocedure(
-             'integrations_private.check_document(uuid, text, jsonb)')
+             'integrations_private.schema_violation(uuid, text, jsonb)')
   ) is distinct from array['integrations_owner'] then
-    raise exception 'verify functions/check_document: the privileges differ';
+    raise exception 'verify functions/schema_violation: the privileges differ';
   end if;
 end
 $verify$;
