@@ -11,6 +11,7 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from test_connectors import NAMES
 
 from integrations_db import connectors, demo
 from integrations_db.config import Target, load_config
@@ -18,20 +19,6 @@ from integrations_db.errors import Failure
 from integrations_db.testing import databases
 
 ROOT = Path(__file__).parents[2]
-
-
-CONNECTORS = (
-    "GitHub App",
-    "Google Workspace",
-    "HubSpot",
-    "QuickBooks Online",
-    "Salesforce",
-    "Shopify",
-    "Slack",
-    "Stripe",
-    "Xero",
-    "Zendesk",
-)
 
 
 def played(conninfo: str, definitions_only: bool = False) -> str:
@@ -48,7 +35,7 @@ def rows(conninfo: str, query: LiteralString) -> list[tuple[Any, ...]]:
 
 def test_the_story(database: str) -> None:
     told = played(database)
-    for name in CONNECTORS:
+    for name in NAMES:
         assert re.search(rf"^  {name} \(\w+\): registered and published$", told, re.MULTILINE)
         assert re.search(
             rf"^  {name}: [23] accepted, \d+ refused, each for its", told, re.MULTILINE
@@ -98,9 +85,9 @@ VERSIONS: LiteralString = (
 def test_it_can_be_played_again(database: str) -> None:
     played(database)
     first = rows(database, VERSIONS)
-    assert first == [(name, "1.0.0", "published") for name in CONNECTORS]
+    assert first == [(name, "1.0.0", "published") for name in NAMES]
     told = played(database)
-    assert told.count("published already") == len(CONNECTORS)
+    assert told.count("published already") == len(NAMES)
     assert rows(database, VERSIONS) == first
 
 
@@ -118,7 +105,7 @@ def test_what_is_there_already_stays(database: str) -> None:
             "  from integrations.integration_definitions where name = 'Xero' and version = '1.0.0'"
         )
     told = played(database, definitions_only=True)
-    assert told.count("published already") == len(CONNECTORS) - 1
+    assert told.count("published already") == len(NAMES) - 1
     assert "Xero (oauth2): registered and published" in told
     assert [row[1:] for row in rows(database, VERSIONS) if row[0] == "Xero"] == [
         ("1.0.0", "retired"),
@@ -137,7 +124,7 @@ def test_definitions_only(database: str, tmp_path: Path) -> None:
             played(login)
     finally:
         databases.drop_login(str(conninfo_to_dict(login)["user"]), database)
-    assert rows(database, VERSIONS) == [(name, "1.0.0", "published") for name in CONNECTORS]
+    assert rows(database, VERSIONS) == [(name, "1.0.0", "published") for name in NAMES]
     assert rows(database, "select count(*) from integrations_private.audit_log") == [(0,)]
 
 
