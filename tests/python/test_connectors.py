@@ -248,3 +248,58 @@ def test_a_merge_patch() -> None:
 )
 def test_filling(place: str, shape: str) -> None:
     assert re.fullmatch(shape, connectors.fill([{"a": place}])[0]["a"])
+
+
+FORM = {
+    "type": "object",
+    "properties": {
+        "size": {"title": "Size", "type": "integer", "minimum": 2},
+        "rights": {"title": "Rights", "additionalProperties": {"enum": ["read"]}},
+        "names": {"title": "Names", "items": {"type": "string", "minLength": 2}},
+        "place": {"title": "Place", "properties": {"a/b~c": {"title": "Street", "type": "string"}}},
+        "way": {"enum": ["a", 1]},
+    },
+    "if": {"required": ["way"]},
+    "then": {"properties": {"more": {"title": "More", "type": "boolean"}}, "required": ["more"]},
+    "patternProperties": {"^x-": True},
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("detail", "document", "told"),
+    [
+        ('"/size", keyword "minimum"', {"size": 1}, {"/size": "Size must be 2 or more."}),
+        ('"/way", keyword "enum"', {"way": "b"}, {"/way": "way must be one of a, 1."}),
+        ('"/rights", keyword "enum"', {"rights": {"x": "w"}}, {"/rights": "Rights is not right."}),
+        (
+            '"/names/1", keyword "minLength"',
+            {"names": ["ab", "c"]},
+            {"/names/1": "Names, entry 2, is too short: 2 characters at least."},
+        ),
+        (
+            '"/place/a~1b~0c", keyword "type"',
+            {"place": {"a/b~c": 1}},
+            {"/place/a~1b~0c": "Street must be of type string."},
+        ),
+        ('"", keyword "required": "more" is missing', {"way": 1}, {"/more": "More is missing."}),
+        (
+            r'"", keyword "required": "a \"/\" quote" is missing',
+            {},
+            {'/a "~1" quote': 'a "/" quote is missing.'},
+        ),
+        (
+            '"", keyword "additionalProperties"',
+            {"size": 2, "x-1": 1, "more": True, "a~b": 1},
+            {"/more": "More does not belong here.", "/a~0b": "a~b does not belong here."},
+        ),
+        ('"", keyword "anyOf"', {"size": 1}, {"": "This is not right."}),
+    ],
+)
+def test_errors_of_a_form(detail: str, document: dict[str, Any], told: dict[str, str]) -> None:
+    assert form.form_errors(f"Pointer {detail}.", FORM, document) == told
+
+
+def test_an_error_without_a_place() -> None:
+    detail = "It could not be checked: validation takes too many steps."
+    assert list(form.form_errors(detail, FORM, {})) == [""]

@@ -42,7 +42,7 @@ def form_errors(detail: str, schema: dict[str, Any], document: Any) -> dict[str,
     Args:
         detail: the DETAIL of an error of IN203 or IN204.
         schema: config_schema for IN203, credentials_schema for IN204.
-        document: what was sent. No value of it gets into a text.
+        document: what was sent. No value of it gets into a text; names that do not belong do.
     """
     place = locate(detail)
     if not place:
@@ -59,7 +59,14 @@ def form_errors(detail: str, schema: dict[str, Any], document: Any) -> dict[str,
 
     fields = [missing] if missing is not None else []
     if keyword == "additionalProperties":  # the database does not repeat what it does not know
-        fields = [name for name in document if not [*of_member(rules, name)]]
+        [closed, *_] = [rule for rule in rules if keyword in rule] or [{}]
+        known = closed.get("patternProperties", {})
+        fields = [
+            name
+            for name in document
+            if name not in closed.get("properties", {})
+            and not any(re.search(pattern, name) for pattern in known)
+        ]
     if not fields:
         return {pointer: f"{label} {reason(rules, keyword)}."}
     return {
@@ -91,9 +98,11 @@ def title(rules: Iterable[dict[str, Any]], name: str) -> str:
 
 def reason(rules: list[dict[str, Any]], keyword: str) -> str:
     """Says what a keyword asks for; of a pattern, what the field's description says."""
-    named = "description" if keyword == "pattern" else keyword
-    asked = next((rule[named] for rule in rules if named in rule), "")
     if keyword == "pattern":
-        return f"has not the right form. {asked}".rstrip(". ")
-    text = ", ".join(map(str, asked)) if isinstance(asked, list) else str(asked)
-    return TEXTS.get(keyword, "is not right").format(text)
+        hint = next((rule["description"] for rule in rules if "description" in rule), "")
+        return f"has not the right form. {hint}".rstrip(". ")
+    text = TEXTS.get(keyword, "is not right")
+    asked = next((rule[keyword] for rule in rules if keyword in rule), None)
+    if asked is None:  # of an inner part that has no field of its own
+        return "is not right" if "{}" in text else text
+    return text.format(", ".join(map(str, asked)) if isinstance(asked, list) else asked)
