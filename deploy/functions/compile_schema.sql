@@ -41,7 +41,7 @@ declare
   v_rule jsonb;
   v_edge jsonb;
   v_keyword text;
-  v_value jsonb;
+  v_content jsonb;
   v_compiled jsonb;
   v_group text;
   v_reference record;
@@ -73,7 +73,7 @@ begin
       exit schemas;
     end if;
 
-    for v_keyword, v_value in
+    for v_keyword, v_content in
       select e.key, e.value
         from pg_catalog.jsonb_each(
                case pg_catalog.jsonb_typeof(v_schemas[v_n])
@@ -81,27 +81,27 @@ begin
                end) as e
     loop
       v_at := v_pointers[v_n] || integrations_private.pointer_token(v_keyword);
-      v_problem := integrations_private.keyword_problem(v_keyword, v_value, v_n = 1);
+      v_problem := integrations_private.keyword_problem(v_keyword, v_content, v_n = 1);
       exit schemas when v_problem is not null;
 
       v_pointer := null;
-      v_compiled := v_value;
+      v_compiled := v_content;
       if v_keyword = '$ref' then
-        v_reference := integrations_private.find_reference(v_value #>> '{}', schema);
+        v_reference := integrations_private.find_reference(v_content #>> '{}', schema);
         v_problem := v_reference.refusal;
         v_pointer := v_reference.pointer;
         v_target := v_reference.target;
       elsif v_keyword = 'pattern' then
-        v_pattern := integrations_private.translate_pattern(v_value #>> '{}');
+        v_pattern := integrations_private.translate_pattern(v_content #>> '{}');
         v_problem := v_pattern.refusal;
         v_compiled := pg_catalog.jsonb_build_array(
           v_pattern.translated, v_pattern.start_cost, v_pattern.length_cost);
-      elsif v_keyword = 'type' and pg_catalog.jsonb_typeof(v_value) = 'string' then
-        v_compiled := pg_catalog.jsonb_build_array(v_value);
+      elsif v_keyword = 'type' and pg_catalog.jsonb_typeof(v_content) = 'string' then
+        v_compiled := pg_catalog.jsonb_build_array(v_content);
       elsif v_keyword = 'dependentRequired' then
         select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(e.key, e.value))
           into v_compiled
-          from pg_catalog.jsonb_each(v_value) as e;
+          from pg_catalog.jsonb_each(v_content) as e;
       end if;
       exit schemas when v_problem is not null;
 
@@ -111,16 +111,16 @@ begin
           select null as name, '' as token, v_pointer as pointer, v_target as schema
            where v_pointer is not null
           union all
-          select null, '', v_at, v_value
+          select null, '', v_at, v_content
            where v_keyword = any (v_one)
           union all
           select null, '', v_at || '/' || (e.position - 1), e.schema
             from pg_catalog.jsonb_array_elements(
-                   case when v_keyword = any (v_many) then v_value end)
+                   case when v_keyword = any (v_many) then v_content end)
                  with ordinality as e (schema, position)
           union all
           select e.name, t.token, v_at || t.token, e.schema
-            from pg_catalog.jsonb_each(case when v_keyword = any (v_named) then v_value end)
+            from pg_catalog.jsonb_each(case when v_keyword = any (v_named) then v_content end)
                    as e (name, schema)
                  cross join integrations_private.pointer_token(e.name) as t (token)
         loop

@@ -6,7 +6,7 @@ set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
--- The instance may be credentials: it stands in assignments and expressions only, never in a
+-- The document may be credentials: it stands in assignments and expressions only, never in a
 -- query, a RAISE, or a cast that could fail and quote it. So objects are walked without
 -- jsonb_each. A pointer has no name that only the instance has: a customer may have typed a secret
 -- there. What must hold waits in a queue; this function calls itself only for what may fail
@@ -15,7 +15,7 @@ set local statement_timeout = '60s';
 create function integrations_private.evaluate_schema(
   rules jsonb,
   rule integer,
-  instance jsonb,
+  document jsonb,
   depth integer,
   inout steps integer,
   out pointer text,
@@ -27,10 +27,10 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $function$
 declare
-  -- Whatever must hold of a part of the instance, in the order in which it came up. Below a name
+  -- Whatever must hold of a part of the document, in the order in which it came up. Below a name
   -- that the schema does not have, the pointer stays where it is.
   v_numbers integer[] := array[rule];
-  v_values jsonb[] := array[instance];
+  v_values jsonb[] := array[document];
   v_places integer[] := array[1];            -- which of the values, so that none is there twice
   v_pointers text[] := array[''];
   v_are_named boolean[] := array[true];
@@ -385,7 +385,7 @@ owner to integrations_owner;
 
 comment on function integrations_private.evaluate_schema(jsonb, integer, jsonb, integer, integer) is
 $$The first violation of a compiled JSON Schema: where, which keyword, and the property that is
-missing if it is that; a NULL keyword when the instance fits. steps counts down. Errors: 54000
+missing if it is that; a NULL keyword when the document fits. steps counts down. Errors: 54000
 beyond a limit.$$;
 
 revoke all on function integrations_private.evaluate_schema(jsonb, integer, jsonb, integer, integer)

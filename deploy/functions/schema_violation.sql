@@ -9,8 +9,8 @@ set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
--- A definition that came into the table by hand is compiled here. Messages of class 54, of the engine
--- of patterns and of compile_schema hold no value.
+-- A definition that came into the table by hand is compiled here. Messages of class 54, of the
+-- engine of patterns and of compile_schema hold no value.
 create function integrations_private.schema_violation(
   integration_id uuid,
   kind text,
@@ -69,8 +69,9 @@ alter function integrations_private.schema_violation(uuid, text, jsonb)
 owner to integrations_owner;
 
 comment on function integrations_private.schema_violation(uuid, text, jsonb) is
-$$How a document violates a schema of a definition, for the detail of an error: pointer and keyword, or
-the limit that it is beyond, and never a value; NULL when it fits. kind is credentials or config.$$;
+$$How a document violates a schema of a definition, for the detail of an error: pointer and keyword,
+or the limit that it is beyond, and never a value; NULL when it fits. kind is credentials or
+config.$$;
 
 revoke all on function integrations_private.schema_violation(uuid, text, jsonb) from public;
 

@@ -9,7 +9,7 @@ begin
   if (
     select not p.prosecdef
            and pg_catalog.pg_get_function_arguments(p.oid)
-               = 'rules jsonb, rule integer, instance jsonb, depth integer, '
+               = 'rules jsonb, rule integer, document jsonb, depth integer, '
                || 'INOUT steps integer, OUT pointer text, OUT keyword text, '
                || 'OUT missing text'
            and pg_catalog.pg_get_function_result(p.oid) = 'record'

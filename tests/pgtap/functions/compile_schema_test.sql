@@ -1,6 +1,6 @@
 -- Tests functions/compile_schema.
 begin;
-select plan(35);
+select plan(PLAN);
 
 select has_function('integrations_private', 'compile_schema', array['jsonb', 'text']);
 select is(

@@ -10,7 +10,7 @@ select is(
   pg_catalog.pg_get_function_arguments(
     'integrations_private.evaluate_schema(jsonb,integer,jsonb,integer,integer)'::regprocedure
   ),
-  'rules jsonb, rule integer, instance jsonb, depth integer, INOUT steps integer, '
+  'rules jsonb, rule integer, document jsonb, depth integer, INOUT steps integer, '
     || 'OUT pointer text, OUT keyword text, OUT missing text',
   'its parameters are called by these names'
 );

@@ -1,6 +1,6 @@
 -- Tests functions/schema_violation.
 begin;
-select plan(25);
+select plan(PLAN);
 
 select has_function('integrations_private', 'schema_violation', array['uuid', 'text', 'jsonb']);
 select is(
