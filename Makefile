@@ -82,6 +82,10 @@ lint: .venv/$(HERE)-all ## check Python, SQL and the tree of scripts
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	$(BIN)/zizmor --offline --quiet .github/workflows action.yml
 	$(BIN)/integrations-db check --strict
+	@rm -rf build/package
+	$(BIN)/python -m hatchling build -d build/package
+	$(BIN)/twine check --strict build/package/*
+	$(BIN)/check-wheel-contents build/package/*.whl
 	$(PYTEST) -m static -q
 
 .PHONY: schema
@@ -102,6 +106,10 @@ coverage: .venv/$(HERE)-all ## test, and measure PL/pgSQL and Python [SERVER=loc
 	$(BIN)/python -m integrations_db.testing.coverage $(COVERAGE)/plpgsql --fail-under 95 \
 	  --html $(COVERAGE)/plpgsql.html --xml $(COVERAGE)/plpgsql.xml || failed="$$failed PL/pgSQL"; \
 	[ -z "$$failed" ] || { echo "make coverage: too little of:$$failed" >&2; exit 1; }
+
+.PHONY: build
+build: .venv/$(HERE)-test ## build the source distribution and the wheel into dist/
+	@$(BIN)/python -m hatchling build --clean
 
 .PHONY: bench
 bench: .venv/$(HERE)-core ## time deployments and credentials, next to other ways

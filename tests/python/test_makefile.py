@@ -69,6 +69,7 @@ def test_make_alone_lists_what_there_is(folder: Path) -> None:
         "lint",
         "schema",
         "coverage",
+        "build",
         "bench",
     ):
         assert f"  make {target} " in done.stdout

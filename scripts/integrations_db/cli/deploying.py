@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from integrations_db.cli import completing
 from integrations_db.cli.group import cli
 from integrations_db.cli.options import (
     json_option,
@@ -35,7 +36,12 @@ __all__ = ["deploy", "revert", "verify"]
 
 @cli.command(short_help="Deploy and verify pending changes.")
 @target_argument
-@click.option("--to", metavar="CHANGE", help="Deploy up to this change or @tag.")
+@click.option(
+    "--to",
+    metavar="CHANGE",
+    shell_complete=completing.changes,
+    help="Deploy up to this change or @tag.",
+)
 @click.option(
     "--mode",
     type=click.Choice(["all", "tag", "change"]),
@@ -175,7 +181,12 @@ def _quoted(text: str) -> str:
 
 @cli.command(short_help="Revert deployed changes: --to or --all.")
 @target_argument
-@click.option("--to", metavar="CHANGE", help="Keep this change or @tag and everything before it.")
+@click.option(
+    "--to",
+    metavar="CHANGE",
+    shell_complete=completing.changes,
+    help="Keep this change or @tag and everything before it.",
+)
 @click.option("--all", "everything", is_flag=True, help="Revert every change.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @set_option

@@ -6,6 +6,8 @@ import re
 
 import click
 
+from integrations_db.cli import completing
+
 __all__ = [
     "json_option",
     "lock_timeout_option",
@@ -44,7 +46,7 @@ def _variables(
     return found
 
 
-target_argument = click.argument("target", required=False)
+target_argument = click.argument("target", required=False, shell_complete=completing.targets)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 set_option = click.option(
     "--set",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import importlib
 import io
 import os
 import signal
@@ -77,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="backslashreplace")  # a terminal may not know every letter
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
+    if "_INTEGRATIONS_DB_COMPLETE" in os.environ:
+        importlib.import_module("integrations_db.cli.shells")
     try:
         result = cli.main(given, prog_name="integrations-db", standalone_mode=False)
         code = result if isinstance(result, int) else 0

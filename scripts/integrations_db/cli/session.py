@@ -50,6 +50,8 @@ def embedded(create: bool) -> Target:
     from integrations_db.config import Target
 
     state = server.state()
+    if state.pid is None:
+        server.require_programs()
     if not create and not state.initialised:
         raise Failure(
             "no TARGET was given, and there is no embedded server yet: deploy makes one "
