@@ -175,6 +175,10 @@ begin
       if keyword is null and v_rules ?| array['prefixItems', 'items'] then
         v_list := coalesce(v_rules -> 'prefixItems', '[]');
         v_matches := pg_catalog.jsonb_array_length(v_list);
+        if v_count > v_matches and rules -> (v_rules -> 'items')::integer ? 'false' then
+          keyword := 'items';
+          return;
+        end if;
         for v_i in 0 .. v_count - 1 loop
           v_entry := case when v_i < v_matches then v_list -> v_i else v_rules -> 'items' end;
           exit when v_entry is null;

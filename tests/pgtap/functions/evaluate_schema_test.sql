@@ -87,7 +87,7 @@ from (
           'type', null),
          ('{"patternProperties": {"^t": {}}, "additionalProperties": false}', '{"t": 1}', null,
           null, null),
-         ('{"prefixItems": [{"type": "null"}], "items": false}', '[null, 1]', '/1', 'items', null),
+         ('{"prefixItems": [{"type": "null"}], "items": false}', '[null, 1]', '', 'items', null),
          ('{"minItems": 1}', '[]', '', 'minItems', null),
          ('{"maxItems": 1}', '[1, 2]', '', 'maxItems', null),
          ('{"uniqueItems": true}', '[1, 1.0]', '', 'uniqueItems', null),
