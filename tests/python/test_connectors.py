@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,13 +85,6 @@ def connector(request: pytest.FixtureRequest) -> Connector:
 
 def test_there_are_ten() -> None:
     assert tuple(connector.name for connector in connectors.load_all()) == NAMES
-
-
-def test_the_wheel_would_have_them() -> None:
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
-    [package] = settings["targets"]["wheel"]["packages"]
-    assert FOLDER.parent == ROOT / package
-    assert not {"exclude", "include", "artifacts"} & {*settings, *settings["targets"]["wheel"]}
 
 
 def test_the_page_has_an_example_of_each_type() -> None:
