@@ -20,7 +20,7 @@ alter function integrations.current_tenant() owner to integrations_owner;
 
 comment on function integrations.current_tenant() is
 $$Returns the tenant that set_tenant chose for this transaction, or NULL when none is set.
-Callable by integrations_tenant, svc_integration, integrations_admin.$$;
+Callable by integrations_tenant, svc_integration, integrations_admin. Errors: none.$$;
 
 revoke all on function integrations.current_tenant() from public;
 grant execute on function integrations.current_tenant()

@@ -50,7 +50,6 @@ declare
   v_envelope jsonb;
   v_ids uuid[] := array[]::uuid[];
   v_envelopes jsonb[] := array[]::jsonb[];
-  v_wanted integer;
 begin
   if max_rows is null or max_rows < 1 then
     raise exception 'max_rows must be at least 1' using errcode = '22023';
@@ -68,17 +67,6 @@ begin
       and k.state = 'decrypt_only'
     order by k.version
       for key share;
-
-  select pg_catalog.count(*)::integer into v_wanted
-    from (
-      select
-        from integrations.integration_instances as i
-       where i.tenant_id = v_tenant_id
-         and i.credentials_key_id <> v_active.id
-         and not (i.status = 'error'
-                  and i.status_reason is not distinct from integrations_private.quarantine_reason())
-       limit max_rows
-    ) as w;
 
   done := 0;
   quarantined := 0;
@@ -142,6 +130,22 @@ begin
     end;
   end loop;
 
+  -- Fewer than asked for: others hold the rest. Rows may have come or gone since the query.
+  skipped := 0;
+  if done + quarantined < max_rows then
+    select greatest(pg_catalog.count(*) - done, 0)::integer into skipped
+      from (
+        select
+          from integrations.integration_instances as i
+         where i.tenant_id = v_tenant_id
+           and i.credentials_key_id <> v_active.id
+           and not (i.status = 'error'
+                    and i.status_reason
+                        is not distinct from integrations_private.quarantine_reason())
+         limit max_rows - quarantined
+      ) as w;
+  end if;
+
   -- One statement for all: it costs a third of one for each row.
   update integrations.integration_instances as i
      set credentials = n.envelope
@@ -155,8 +159,6 @@ begin
       pg_catalog.jsonb_build_object('key', v_active.id, 'count', done));
   end if;
 
-  -- Rows may have come or gone between the two queries.
-  skipped := greatest(v_wanted - done - quarantined, 0);
   return next;
 end;
 $function$;

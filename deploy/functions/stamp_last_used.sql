@@ -1,5 +1,6 @@
 -- Deploy integrations:functions/stamp_last_used to pg
 -- requires: tables/integration_instances
+-- requires: functions/current_tenant
 
 begin;
 set local search_path = pg_catalog, pg_temp;
@@ -9,7 +10,7 @@ set local statement_timeout = '60s';
 -- A read of credentials must not queue behind a writer, nor fail because of one: whatever is
 -- locked, or has changed since the snapshot of the transaction, is left without a stamp.
 create function integrations_private.stamp_last_used(tenant_id uuid, instance_id uuid)
-returns void
+returns boolean
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
@@ -19,28 +20,29 @@ declare
 begin
   lock table integrations.integration_instances in row exclusive mode nowait;
 
-  perform
-    from integrations.integration_instances as i
-   where i.tenant_id = stamp_last_used.tenant_id
-     and i.id = stamp_last_used.instance_id
-     and (i.last_used_at is null or i.last_used_at <= v_now - interval '1 minute')
-     for no key update skip locked;
+  update integrations.integration_instances as i
+     set last_used_at = v_now
+   where i.tenant_id = integrations.current_tenant()
+     and i.ctid = (
+           select l.ctid
+             from integrations.integration_instances as l
+            where l.tenant_id = stamp_last_used.tenant_id
+              and l.id = stamp_last_used.instance_id
+              and (l.last_used_at is null or l.last_used_at <= v_now - interval '1 minute')
+              for no key update skip locked
+         );
 
-  if found then
-    update integrations.integration_instances as i
-       set last_used_at = v_now
-     where i.tenant_id = stamp_last_used.tenant_id
-       and i.id = stamp_last_used.instance_id;
-  end if;
+  return found;
 exception when lock_not_available or serialization_failure then
-  null;
+  return false;
 end;
 $function$;
 
 alter function integrations_private.stamp_last_used(uuid, uuid) owner to integrations_owner;
 
 comment on function integrations_private.stamp_last_used(uuid, uuid) is
-$$Writes last_used_at, at most once a minute, unless that would wait for another transaction.$$;
+$$Writes last_used_at, at most once a minute, unless that would wait for another transaction, and
+returns whether it did.$$;
 
 revoke all on function integrations_private.stamp_last_used(uuid, uuid) from public;
 

@@ -4,6 +4,7 @@
 -- requires: functions/add_to_keyring
 -- requires: tables/tenant_keys
 -- requires: policies/tenant_keys
+-- requires: functions/current_tenant
 -- requires: functions/require_tenant
 
 begin;
@@ -29,8 +30,7 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 as $function$
 declare
-  v_tenant_id constant uuid :=
-    coalesce(integrations.current_tenant(), integrations_private.require_tenant());
+  v_tenant_id uuid;
   v_known boolean;
   v_kek_check_value bytea;
   v_key_id uuid;
@@ -39,11 +39,12 @@ declare
   v_keyring text := pg_catalog.current_setting('integrations.keyring', true);
   v_count integer := 0;
 begin
-  for v_kek_check_value, v_key_id, v_wrapped, v_check_value in
-    select e.check_value, k.id, k.wrapped, k.check_value
+  for v_kek_check_value, v_tenant_id, v_key_id, v_wrapped, v_check_value in
+    -- The tenant in the words of the policy, so that the plan compares it once.
+    select e.check_value, k.tenant_id, k.id, k.wrapped, k.check_value
       from integrations_private.tenant_keys as k
            join integrations_private.key_encryption_keys as e on e.kek_id = k.kek_id
-     where k.tenant_id = v_tenant_id
+     where k.tenant_id = integrations.current_tenant()
        and k.kek_id = unlock.kek_id
        and k.state in ('active', 'decrypt_only')
   loop
@@ -57,6 +58,7 @@ begin
   end loop;
 
   if v_count = 0 then
+    v_tenant_id := integrations_private.require_tenant();
     -- Says what is wrong with the KEK, if it is the KEK.
     v_known := integrations_private.check_kek(unlock.kek_id, kek);
     raise exception 'no usable tenant key under this KEK'

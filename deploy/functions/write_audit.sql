@@ -7,8 +7,7 @@ set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
--- The actor is the role that the client chose: inside a definer function current_user is its
--- owner.
+-- By whom, and when, say the table's defaults.
 create function integrations_private.write_audit(
   tenant_id uuid,
   instance_id uuid,
@@ -22,11 +21,9 @@ set search_path = pg_catalog, pg_temp
 as $function$
 begin
   insert into integrations_private.audit_log
-    (tenant_id, instance_id, event, actor, session_actor, application, detail)
+    (tenant_id, instance_id, event, detail)
   values
-    (write_audit.tenant_id, write_audit.instance_id, write_audit.event,
-     coalesce(nullif(pg_catalog.current_setting('role'), 'none'), session_user), session_user,
-     nullif(pg_catalog.current_setting('application_name'), ''), write_audit.detail);
+    (write_audit.tenant_id, write_audit.instance_id, write_audit.event, write_audit.detail);
 end;
 $function$;
 

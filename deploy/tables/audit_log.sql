@@ -15,9 +15,11 @@ create table integrations_private.audit_log (
   at timestamptz not null default pg_catalog.clock_timestamp(),
   instance_id uuid,
   event text not null,
-  actor text not null,
-  session_actor text not null,
-  application text,
+  -- The role that the client chose: inside a definer function current_user is its owner.
+  actor text not null
+    default coalesce(nullif(pg_catalog.current_setting('role'), 'none'), session_user),
+  session_actor text not null default session_user,
+  application text default nullif(pg_catalog.current_setting('application_name'), ''),
   detail jsonb not null default '{}',
 
   constraint audit_log_pkey primary key (tenant_id, at, id),

@@ -25,7 +25,10 @@ create table integrations_private.tenant_keys (
   constraint tenant_keys_version_is_positive check (version > 0),
   constraint tenant_keys_check_value_is_mac check (pg_catalog.octet_length(check_value) = 16),
   constraint tenant_keys_destroyed_has_no_key check ((state = 'destroyed') = (wrapped is null))
-);
+)
+-- Few rows a page, so that PostgreSQL finds a tenant's keys by index from some fifty on: in a table
+-- of few pages it would look at everybody's.
+with (fillfactor = 25);
 
 alter table integrations_private.tenant_keys owner to integrations_owner;
 revoke all on integrations_private.tenant_keys from public;

@@ -49,7 +49,10 @@ relation as (
 ),
 routine as (
     select p.*, format('%%s.%%I(%%s)', n.name, p.proname, pg_get_function_identity_arguments(p.oid)) as name,
-           case p.prokind when 'p' then 'procedure' when 'a' then 'aggregate' else 'function' end as kind
+           case p.prokind when 'p' then 'procedure' when 'a' then 'aggregate' else 'function' end as kind,
+           -- The constructors of a range type belong to the server's first superuser, whoever made it.
+           exists (select from pg_depend as d where d.classid = 'pg_proc'::regclass and d.objid = p.oid
+                      and d.deptype = 'i') as constructor
       from pg_proc as p join namespace as n on n.oid = p.pronamespace and p.oid >= n.first
      where (('pg_proc'::regclass)::oid, p.oid) not in (table extension_member)
 ),
@@ -95,7 +98,8 @@ object (classid, oid, subid, kind, name, part_of, owner, acl, acl_kind) as (
     select 'pg_class'::regclass, indexrelid, 0, 'index', name, relation, null, null, null
       from index_of where parent is null
      union all
-    select 'pg_proc'::regclass, oid, 0, kind, name, null, proowner, proacl, 'f' from routine
+    select 'pg_proc'::regclass, oid, 0, kind, name, null, case when not constructor then proowner end, proacl,
+           case when not constructor then 'f'::"char" end from routine
      union all
     select 'pg_type'::regclass, oid, 0, kind, name, null, typowner, typacl, 'T' from own_type
      union all

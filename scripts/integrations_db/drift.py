@@ -9,12 +9,10 @@ such as roles. What no transaction can hold is built on a server of its own.
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -22,7 +20,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from integrations_db import catalogue, marker, state
+from integrations_db import catalogue, marker, state, throwaway
 from integrations_db.catalogue import Catalogue, Difference
 from integrations_db.config import Committer, Target
 from integrations_db.database import calm, connect, explain
@@ -33,7 +31,7 @@ from integrations_db.registry import Connection
 from integrations_db.terminal import Silent
 from integrations_db.transaction import Listener, atomic, reported
 
-__all__ = ["Drift", "Scratch", "drift"]
+__all__ = ["Drift", "Scratch", "drift", "of_the_deployer", "owner_of"]
 
 Scratch = Literal["auto", "here", "own"]
 
@@ -109,9 +107,9 @@ def drift(
         expected, other, built_on = _expected(conn, target, listener, build, scratch, template)
         with atomic(conn, keep=False, begin="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"):
             found = catalogue.read(conn, build.unseen, other)
-        deployer = _owner_of(conn, project.registry)
+        deployer = owner_of(conn, project.registry)
     compared = catalogue.compare(expected, found)
-    if deployer and any(map(_of_the_deployer, compared.differences)):
+    if deployer and any(map(of_the_deployer, compared.differences)):
         listener.say(
             f"what the plan leaves to whoever deploys differs: {deployer} deployed here, and this "
             f"is {conn.info.user}; connect as {deployer}, or become it with "
@@ -138,7 +136,7 @@ def _only_read() -> Iterator[None]:
         raise
 
 
-def _owner_of(conn: Connection, schema: str) -> str | None:
+def owner_of(conn: Connection, schema: str) -> str | None:
     """Returns the owner of a schema, if it is another role than the one that asks."""
     row = conn.execute(
         "select pg_catalog.pg_get_userbyid(nspowner) from pg_catalog.pg_namespace"
@@ -148,7 +146,8 @@ def _owner_of(conn: Connection, schema: str) -> str | None:
     return row[0] if row else None
 
 
-def _of_the_deployer(it: Difference) -> bool:
+def of_the_deployer(it: Difference) -> bool:
+    """Tells whether a difference is about what the plan leaves to whoever deploys."""
     return any(catalogue.DEPLOYER in (text or "") for text in (it.property, it.expected, it.found))
 
 
@@ -252,7 +251,7 @@ def _expected(
                     )
                 return built, version, "this server"
     listener.say(f"building on a server of its own, {why}")
-    with _server() as there, closing(connect(there, listener.say)) as own:
+    with throwaway.own_server() as there, closing(connect(there, listener.say)) as own:
         built = build.run(own, there, version, keep=True)
         assert built is not None  # noqa: S101  # it was committed
         other = own.info.server_version
@@ -382,29 +381,3 @@ def _database(
         except KeyboardInterrupt as interrupt:
             interrupt.add_note(f"The scratch database may be left: {drop.as_string(None)};")
             raise
-
-
-@contextmanager
-def _server() -> Iterator[Target]:
-    """Starts a server for the scratch alone, which is thrown away."""
-    from integrations_db import server, throwaway  # what only this needs is big
-
-    programs, owner = server.installation(), server.unprivileged()
-    # Short, for the socket's sake: $TMPDIR is too long on macOS.
-    base = Path(tempfile.mkdtemp(prefix="idb-", dir="/tmp"))
-    with throwaway.removed_at_the_end(base, programs):
-        server.give(base, owner)
-        data = base / "data"
-        server.init_cluster(data, programs, owner=owner, password=None, durable=False)
-        server.start_cluster(
-            data,
-            programs,
-            log=base / "log",
-            owner=owner,
-            durable=False,
-            settings={"unix_socket_directories": str(base)},
-        )
-        yield Target(
-            make_conninfo(host=str(base), user=server.SUPERUSER, dbname="postgres"),
-            embedded=True,
-        )

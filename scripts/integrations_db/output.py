@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from integrations_db.drift import Drift
     from integrations_db.history import Event
     from integrations_db.marker import Unfinished
-    from integrations_db.plan import Change
+    from integrations_db.plan import Change, Tag
     from integrations_db.project import Project
     from integrations_db.status import Status
     from integrations_db.verify import Verification
@@ -34,6 +34,7 @@ __all__ = [
     "plan_text",
     "status_json",
     "status_text",
+    "tag_json",
     "unfinished_text",
     "verification_json",
 ]
@@ -60,11 +61,16 @@ def change_json(change: Change) -> Json:
         "id": change.id,
         "requires": [str(dependency) for dependency in change.requires],
         "conflicts": [dependency.key for dependency in change.conflicts],
-        "tags": [{"tag": f"@{tag.name}", "id": tag.id} for tag in change.tags],
+        "tags": [tag_json(tag) for tag in change.tags],
         "planned_at": change.planned_at.isoformat(),
         "planner": f"{change.planner_name} <{change.planner_email}>",
         "note": change.note,
     }
+
+
+def tag_json(tag: Tag) -> Json:
+    """Returns a tag of the plan."""
+    return {"tag": f"@{tag.name}", "id": tag.id}
 
 
 def _script_json(project: Project, index: int, kind: Kind) -> Json | None:

@@ -23,7 +23,7 @@ from functools import cached_property
 from hashlib import sha1
 from itertools import pairwise
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, cast
 from urllib.parse import quote, unquote_to_bytes
 
 from integrations_db.errors import Failure, Usage
@@ -36,12 +36,18 @@ __all__ = [
     "Tag",
     "canonical_uri",
     "find_change",
+    "format_entry",
     "format_plan",
+    "is_name",
     "is_unknown",
+    "note_of",
+    "parse_dependency",
     "parse_plan",
+    "plan_text",
     "read_plan",
     "resolve_dependency",
     "rework_tags",
+    "rewritten",
     "script_hash",
 ]
 
@@ -76,9 +82,11 @@ _SPACE = " \t\n\v\f\r\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
 # NUL, and the noncharacters of Unicode, which Perl does not read.
 _FORBIDDEN = re.compile(
     "[\\0\ufdd0-\ufdef"
+    + "\ud800-\udfff"  # halves of characters
     + "".join(chr(n << 16 | 0xFFFE) + chr(n << 16 | 0xFFFF) for n in range(17))
     + "]"
 )
+_TO_ESCAPE = r"[\\\n\r]"
 _UNESCAPE = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
 _ESCAPE = {value: key for key, value in _UNESCAPE.items()}
 
@@ -357,8 +365,8 @@ def _identified(plan: Plan) -> Plan:
     return replace(plan, changes=tuple(changes))
 
 
-def _note(text: str) -> str:
-    """Returns a note as it was meant: its escapes read."""
+def note_of(text: str) -> str:
+    """Returns a note as it was meant: its escapes read, nothing blank around it."""
     return re.sub(r"\\[\\nr]", lambda found: _UNESCAPE[found.group()], text.strip(_SPACE))
 
 
@@ -389,13 +397,13 @@ class _Parser:
             self.number = number
             shadow = _shadow(line)
             if found := _COMMENT.fullmatch(shadow):
-                note = _note(line[found.start("note") :]) if found["note"] else ""
+                note = note_of(line[found.start("note") :]) if found["note"] else ""
                 # Sqitch takes a comment without words, or of "0", for a blank line.
                 yield ("#", note) if note not in ("", "0") else None
             elif found := _NOTE.search(shadow):
                 if found.start() == 0:
                     self.fail('nothing follows the "#": write a comment, or leave the line blank')
-                yield line[: found.start()], _note(line[found.start("note") :])
+                yield line[: found.start()], note_of(line[found.start("note") :])
             else:
                 yield line[: len(shadow.rstrip(" \t"))], ""
 
@@ -521,18 +529,12 @@ class _Parser:
 
     def dependency(self, text: str) -> Dependency:
         """Reads one dependency of those in brackets."""
-        found = _DEPENDENCY.fullmatch(_shadow(text))
-        if not found:
+        dependency = parse_dependency(text)
+        if not dependency:
             self.fail(f'"{text}" is not a dependency')
-        conflict, project, change_id, change, tag, only = (
-            text[slice(*found.span(part))] or None
-            for part in ("conflict", "project", "id", "change", "tag", "only")
-        )
-        if change_id and project in (None, self.pragmas["project"]):
+        if dependency.id and dependency.project in (None, self.pragmas["project"]):
             self.fail(f'"{text}": name the change; Sqitch cannot resolve bare IDs')
-        return Dependency(
-            change=change_id or change, tag=tag or only, project=project, conflict=bool(conflict)
-        )
+        return dependency
 
     def check(self, change: Change, dependency: Dependency) -> None:
         """Demands that a required change of this project stands earlier in the plan.
@@ -563,7 +565,31 @@ def parse_plan(text: str, file: str = "sqitch.plan") -> Plan:
     Raises:
         PlanError: with file and line, when Sqitch would not understand it either.
     """
+    if found := _FORBIDDEN.search(text):
+        line, code = text.count("\n", 0, found.start()) + 1, ord(found.group())
+        raise PlanError(file, line, f"the character U+{code:04X} has no place in a plan")
     return _identified(_Parser(text, file).plan())
+
+
+def parse_dependency(text: str) -> Dependency | None:
+    """Returns the dependency that ``[!][project:]change[@tag]`` or the like means, None if none."""
+    found = _DEPENDENCY.fullmatch(_shadow(text))
+    if not found:
+        return None
+    conflict, project, change_id, change, tag, only = (
+        text[slice(*found.span(part))] or None
+        for part in ("conflict", "project", "id", "change", "tag", "only")
+    )
+    return Dependency(
+        change=change_id or change, tag=tag or only, project=project, conflict=bool(conflict)
+    )
+
+
+def is_name(text: str, *, tag: bool = False) -> bool:
+    """Tells whether a change, or a tag, can have this name."""
+    found = _NAME_RE.fullmatch(_shadow(text))
+    allowed = text not in ("ROOT", "HEAD", "0") and not _ID.match(text) and "\n" not in text
+    return bool(found) and allowed and not (tag and "/" in text)
 
 
 def read_plan(path: Path) -> Plan:
@@ -571,6 +597,15 @@ def read_plan(path: Path) -> Plan:
 
     Raises:
         PlanError: when it is missing, not readable, or not a plan.
+    """
+    return parse_plan(plan_text(path), str(path))
+
+
+def plan_text(path: Path) -> str:
+    """Returns the text of a plan file.
+
+    Raises:
+        PlanError: when it is missing, not readable, or not UTF-8.
     """
     try:
         data = path.read_bytes()
@@ -582,20 +617,91 @@ def read_plan(path: Path) -> Plan:
         line = data.count(b"\n", 0, error.start) + 1
         why = f"is not UTF-8 (byte {error.start} of the file)"
         raise PlanError(str(path), line, why) from None
-    if found := _FORBIDDEN.search(text):
-        line, code = text.count("\n", 0, found.start()) + 1, ord(found.group())
-        why = f"the character U+{code:04X} has no place in a plan"
-        raise PlanError(str(path), line, why)
-    return parse_plan(text, str(path))
+    return text
 
 
-def _entry(name: str, deps: Sequence[Dependency], by: Change | Tag) -> str:
-    """Returns the line of a change or tag."""
-    listed = f" [{' '.join(map(str, deps))}]" if deps else ""
-    note = re.sub(r"[\\\n\r]", lambda found: _ESCAPE[found.group()], by.note)
-    return f"{name}{listed} {_date(by.planned_at)} {by.planner_name} <{by.planner_email}>" + (
-        f" # {note}" if note else ""
+def _escaped_note(note: str) -> str:
+    """Returns what stands for a note at the end of a line."""
+    return f"# {re.sub(_TO_ESCAPE, lambda found: _ESCAPE[found.group()], note)}" if note else ""
+
+
+def format_entry(by: Change | Tag) -> str:
+    """Returns the line of a change or tag, as Sqitch writes it."""
+    name, listed = f"@{by.name}", ""
+    if isinstance(by, Change):
+        name, deps = by.name, [*by.requires, *by.conflicts]
+        listed = f" [{' '.join(map(str, deps))}]" if deps else ""
+    # A note of 0 counts as none where Sqitch chooses the blank before it, and is written.
+    blank = " " if by.note not in ("", "0") else ""
+    return (
+        f"{name}{listed} {_date(by.planned_at)} {by.planner_name} <{by.planner_email}>"
+        f"{blank}{_escaped_note(by.note)}"
     )
+
+
+def rewritten(text: str) -> list[str]:
+    """Returns the lines of a plan as Sqitch writes them whenever it adds one.
+
+    Comments and most blanks stay; what is said of a change stands in Sqitch's order, notes are
+    trimmed, and the first pragma is ``%syntax-version=1.0.0``.
+
+    Args:
+        text: a plan that ``parse_plan`` reads.
+    """
+    *lines, last = text.split("\n")
+    lines = [line.removesuffix("\r") for line in lines]
+    if last not in ("", "0"):
+        lines.append(last)
+    project = parse_plan(text).project
+    head, versioned = True, False
+    found: list[str] = []
+    for line in lines:
+        shadow = _shadow(line)
+        if comment := _COMMENT.fullmatch(shadow):
+            note = line[comment.start("note") :] if comment["note"] else ""
+            note = note if note == "0" else note_of(note)
+            found.append(line[: len(shadow) - len(shadow.lstrip(" \t"))] + _escaped_note(note))
+            head = head and note not in ("", "0")
+            continue
+        inline = _NOTE.search(shadow)
+        cut = inline.start() if inline else len(shadow.rstrip(" \t"))
+        blank = line[cut : line.index("#", cut)] if inline else line[cut:]
+        note = line[inline.start("note") :] if inline else ""
+        if not head:
+            found.append(
+                _entry_again(line[:cut], project)
+                + blank
+                + _escaped_note(note if note == "0" else note_of(note))
+            )
+            continue
+        content = line[:cut]
+        pragma = _PRAGMA.fullmatch(shadow[:cut])
+        if pragma and pragma["name"] == "syntax-version":
+            versioned = True
+            content = content[: pragma.start("value")] if pragma["value"] else content
+            content += "1.0.0"
+        found.append(content.rstrip(_SPACE) + blank + _escaped_note(note))
+    return found if versioned else ["%syntax-version=1.0.0", *found]
+
+
+def _entry_again(line: str, project: str) -> str:
+    """Returns the line of a change or tag, without its note, as Sqitch writes it again."""
+    found = cast("re.Match[str]", _LINE.fullmatch(_shadow(line)))  # parse_plan has read it
+    deps, at, planner, email = (
+        line[slice(*found.span(part))] for part in ("deps", "at", "planner", "email")
+    )
+    start, end = found.span("name")
+    blank = " "
+    if not line[:start].endswith("@"):
+        after = found.start("deps") - 1 if found["deps"] else found.start("at")
+        blank = line[end:after] or " "
+    listed = ""
+    if found["deps"]:
+        each = [deps[slice(*it.span())] for it in re.finditer(r"[^ \t]+", _shadow(deps))]
+        # The project's own name is left out.
+        each = [re.sub(rf"\A(!?){re.escape(project)}:", r"\1", text) for text in each]
+        listed = f"[{' '.join(sorted(each, key=lambda text: text.startswith('!')))}] "
+    return f"{line[:end]}{blank}{listed}{at} {planner} <{email}>"
 
 
 def format_plan(plan: Plan) -> str:
@@ -605,9 +711,8 @@ def format_plan(plan: Plan) -> str:
         pragmas.append(("uri", plan.uri))
     lines = [f"%{name}={value}" for name, value in [*pragmas, *plan.pragmas]] + [""]
     for change in plan.changes:
-        lines.append(_entry(change.name, [*change.requires, *change.conflicts], change))
-        for tag in change.tags:
-            lines.append(_entry(f"@{tag.name}", (), tag))
+        lines.append(format_entry(change))
+        lines += map(format_entry, change.tags)
         if change.tags:
             lines.append("")
     return "\n".join(lines).rstrip("\n") + "\n"

@@ -92,13 +92,19 @@ class Project:
 
     def path(self, index: int, kind: Kind) -> Path:
         """Returns the path of a change's script; a reworked change has one that names a tag."""
-        tags = rework_tags(self.plan, index)
-        name, suffix = self.plan.changes[index].name, self._extension
-        if not tags:
-            return self._directories[kind, False] / f"{name}.{suffix}"
-        deploy = self._directories["deploy", True]
-        there = (tag for tag in tags if (deploy / f"{name}@{tag}.{suffix}").exists())
-        return self._directories[kind, True] / f"{name}@{next(there, tags[0])}.{suffix}"
+        tags, name = rework_tags(self.plan, index), self.plan.changes[index].name
+        there = (tag for tag in tags if self.place(name, "deploy", tag).exists())
+        return self.place(name, kind, next(there, tags[0]) if tags else None)
+
+    def place(self, name: str, kind: Kind, tag: str | None = None) -> Path:
+        """Returns where a script belongs; ``tag``: of a change that was reworked after it."""
+        base: Path = self._directories[kind, tag is not None]
+        return base / f"{name}{f'@{tag}' if tag else ''}.{self._extension}"
+
+    def pgtap_place(self, name: str) -> Path:
+        """Returns where the pgTAP file of a change belongs: in ``add.pgtap_dir``."""
+        folder = self.config.get("add.pgtap_dir") or "tests/pgtap"
+        return Path(self.root, folder, f"{name}_test.sql")
 
     def script(self, index: int, kind: Kind, variables: Mapping[str, str] | None = None) -> Script:
         """Reads a change's script.
@@ -156,8 +162,12 @@ class Project:
             seen[digest] = index
 
 
-def find_root(given: Path | None = None) -> Path:
+def find_root(given: Path | None = None, *, packaged: bool = True) -> Path:
     """Returns the project's directory: the given one, the current one, else the packaged copy.
+
+    Args:
+        given: by the user.
+        packaged: whether the copy that came with this program will do.
 
     Raises:
         Usage: the given directory has no plan, or the current one was removed.
@@ -171,8 +181,9 @@ def find_root(given: Path | None = None) -> Path:
         if not _has_plan(root):
             raise Usage(f"{given} has no sqitch.plan")
         return root
-    # The last is the repository of an editable installation.
-    for root in (here, _PACKAGE / "project", _PACKAGE.parent.parent):
+    # The last of ours is the repository of an editable installation.
+    ours: tuple[Path, ...] = (_PACKAGE / "project", _PACKAGE.parent.parent) if packaged else ()
+    for root in (here, *ours):
         if _has_plan(root):
             return root
     raise Usage("there is no sqitch.plan here; name the project's directory with --chdir")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["removed_at_the_end", "until_the_end"]
+from psycopg.conninfo import make_conninfo
+
+from integrations_db.config import Target
+
+__all__ = ["own_server", "removed_at_the_end", "until_the_end"]
 
 # Waits for the pipe's end; then its process is over, however that came about. What still makes or
 # starts a server is let finish: that would leave shared memory behind without its folder.
@@ -64,3 +69,33 @@ def until_the_end(command: Sequence[str]) -> Iterator[None]:
         if helper.stdin:
             helper.stdin.close()
         helper.wait(timeout=60)
+
+
+@contextmanager
+def own_server() -> Iterator[Target]:
+    """Starts an embedded server with one empty database, thrown away when the block ends.
+
+    Raises:
+        Failure: it cannot be made, or started.
+    """
+    from integrations_db import server  # what only this needs is big
+
+    programs, owner = server.installation(), server.unprivileged()
+    # Short, for the socket's sake: $TMPDIR is too long on macOS.
+    base = Path(tempfile.mkdtemp(prefix="idb-", dir="/tmp"))
+    with removed_at_the_end(base, programs):
+        server.give(base, owner)
+        data = base / "data"
+        server.init_cluster(data, programs, owner=owner, password=None, durable=False)
+        server.start_cluster(
+            data,
+            programs,
+            log=base / "log",
+            owner=owner,
+            durable=False,
+            settings={"unix_socket_directories": str(base)},
+        )
+        yield Target(
+            make_conninfo(host=str(base), user=server.SUPERUSER, dbname="postgres"),
+            embedded=True,
+        )

@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 from api.deployment import ROOT, deploy
 
-from integrations_db import drift, server
+from integrations_db import server, throwaway
 
 __all__ = ["FILE", "deployed", "differs", "schema"]
 
@@ -71,7 +71,7 @@ def schema(dsn: str) -> str:
 @contextmanager
 def deployed() -> Iterator[str]:
     """Gives the conninfo of a database with the plan, on a server of its own that has no more."""
-    with drift._server() as target:
+    with throwaway.own_server() as target:
         with psycopg.connect(target.dsn, autocommit=True) as conn:
             deploy(conn, verified=False)
         yield target.dsn

@@ -20,6 +20,7 @@ from small_project import environment
 _PROGRAM = r"""
 use v5.20; use warnings; use utf8; use JSON::PP;
 use App::Sqitch; use App::Sqitch::Config; use App::Sqitch::Target; use App::Sqitch::Plan;
+use App::Sqitch::DateTime;
 my $json = JSON::PP->new->canonical->utf8->allow_nonref->convert_blessed;
 local $SIG{__WARN__} = sub { };
 $| = 1;
@@ -86,7 +87,24 @@ sub who {
     return { name => $sqitch->user_name, email => $sqitch->user_email };
 }
 
-my %ask = (plan => \&plan, config => \&config, target => \&target, who => \&who);
+sub edit {
+    my ($file, $env, $what, %p) = @_;
+    local @ENV{keys %$env} = values %$env;
+    my $sqitch = App::Sqitch->new(config => App::Sqitch::Config->new);
+    my $target = App::Sqitch::Target->new(sqitch => $sqitch, name => 'db:pg:');
+    my $plan = App::Sqitch::Plan->new(
+        sqitch => $sqitch, target => $target, file => Path::Class::file($file));
+    my ($yr, $mo, $dy, $hr, $mi, $sc) = split /[-T:Z]/, delete $p{at};
+    $p{timestamp} = App::Sqitch::DateTime->new(year => $yr, month => $mo, day => $dy,
+        hour => $hr, minute => $mi, second => $sc, time_zone => 'UTC');
+    my $line = $plan->$what(%p);
+    # As the commands do: they ask for the note if there is none, and set it again.
+    $line->note($line->request_note) if $what ne 'rework';
+    $plan->write_to($plan->file);
+    return { text => scalar $plan->file->slurp(iomode => '<:utf8') };
+}
+
+my %ask = (plan => \&plan, edit => \&edit, config => \&config, target => \&target, who => \&who);
 while (my $line = <STDIN>) {
     my ($what, @arguments) = @{ $json->decode($line) };
     my $told = eval { $ask{$what}->(@arguments) } || { error => "$@" };
@@ -116,6 +134,12 @@ class Sqitch:
         file = self.folder / "sqitch.plan"
         file.write_bytes(plan)
         return self.ask("plan", file, *keys)
+
+    def edit(self, plan: bytes, what: str, env: dict[str, str], **given: Any) -> dict[str, Any]:
+        """Returns the ``text`` of a plan after ``add``, ``rework`` or ``tag``."""
+        file = self.folder / "sqitch.plan"
+        file.write_bytes(plan)
+        return self.ask("edit", file, env, what, *(x for it in given.items() for x in it))
 
     def config(self, directory: Path, *sections: str, **env: str) -> dict[str, Any]:
         """Returns all ``values`` of a directory's configuration, and these ``sections``."""

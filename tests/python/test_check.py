@@ -68,7 +68,8 @@ def test_nothing_to_find(folder: Path) -> None:
 
 @pytest.mark.static
 def test_this_project() -> None:
-    assert [str(finding) for finding in check_project(load_project(ROOT))] == []
+    found = check_project(load_project(ROOT))
+    assert [str(finding) for finding in found if finding.level != "note"] == []
 
 
 def append(file: str, text: str) -> Callable[[Path], None]:

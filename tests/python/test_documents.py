@@ -6,6 +6,7 @@ is missing in a document is an error just as what is not in the database.
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import secrets
@@ -117,7 +118,10 @@ def _with_column(page: str, column: str) -> tuple[Row, ...]:
 
 
 def _plain(cell: str) -> str:
-    return cell.replace("`", "")
+    """Gives what a cell shows: code is Markdown's, or HTML's where that would not do."""
+    if cell.startswith("<code>"):
+        return html.unescape(cell.removeprefix("<code>").removesuffix("</code>"))
+    return re.sub(r"\[(.*?)\]\(\S+\)", r"\1", cell.replace("`", ""))
 
 
 def _names(cell: str) -> list[str]:
@@ -125,7 +129,8 @@ def _names(cell: str) -> list[str]:
 
 
 def _json_schemas() -> dict[str, dict[str, Any]]:
-    found = [json.loads(block.text) for block in _docs() if block.language == "json"]
+    blocks = [block for block in _docs() if block.page != "docs/connectors.md"]
+    found = [json.loads(block.text) for block in blocks if block.language == "json"]
     return {schema["title"]: schema for schema in found}
 
 
@@ -176,7 +181,10 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
 def test_error_codes_are_registered() -> None:
     """Every code that a document names has a row in the registry."""
     known = {
-        row["Code"] for block in _page("docs/error_codes.md") for row in block.rows if "Code" in row
+        _plain(row["Code"])
+        for block in _page("docs/error_codes.md")
+        for row in block.rows
+        if "Code" in row
     }
     for page in PAGES:
         named = set(re.findall(r"\bIN\d{3}\b", page.read_text()))
@@ -236,7 +244,7 @@ def _type(name: str) -> str:
 
 def _expression(text: str | None) -> str:
     """Gives an expression of the catalogue without the casts that only it writes."""
-    return re.sub(r"::[\w.]+", "", text or "")
+    return re.sub(r"(?:\((\w+)\))?::[\w.]+", r"\1", text or "")
 
 
 def _live_tables(conn: Connection, kinds: str) -> set[str]:
@@ -289,7 +297,7 @@ def test_columns(conn: Connection) -> None:
                 _plain(row["Column"]),
                 _plain(row["Type"]),
                 row["Null"],
-                _plain(row["Default"]).partition(":")[0],
+                _expression(_plain(row["Default"]).partition(": ")[0]),
                 row["Meaning"],
             )
             for row in rows
@@ -299,19 +307,19 @@ def test_columns(conn: Connection) -> None:
 
 @pytest.mark.database
 def test_constraints(conn: Connection) -> None:
-    """Constraints are the live ones; the rule of a check is told by its meaning, its COMMENT."""
+    """Constraints are the live ones, with their COMMENT."""
     query = """
-        select conname, contype = 'c', pg_get_constraintdef(oid),
-               obj_description(oid, 'pg_constraint')
+        select conname, pg_get_constraintdef(oid, true), obj_description(oid, 'pg_constraint')
           from pg_constraint where conrelid = %s::regclass and contype <> 'n'"""
     for table, rows in _tables("Constraints").items():
         live = {}
         comments = {}
-        for name, check, rule, comment in conn.execute(query, [table]):
-            live[name] = "CHECK" if check else rule
+        for name, rule, comment in conn.execute(query, [table]):
+            live[name] = _expression(rule)
             if comment:
                 comments[name] = " ".join(comment.split())
-        assert {_plain(row["Constraint"]): _plain(row["Rule"]) for row in rows} == live, table
+        rules = {_plain(row["Constraint"]): _expression(_plain(row["Rule"])) for row in rows}
+        assert rules == live, table
         told = {_plain(row["Constraint"]): row["Meaning"] for row in rows}
         assert {name: told[name] for name in comments} == comments, table
 
@@ -320,7 +328,7 @@ def test_constraints(conn: Connection) -> None:
 def test_indexes(conn: Connection) -> None:
     """Indexes are the live ones."""
     query = """
-        select c.relname, i.indisunique, pg_get_indexdef(i.indexrelid)
+        select c.relname, i.indisunique, pg_get_indexdef(i.indexrelid, 0, true)
           from pg_index as i join pg_class as c on c.oid = i.indexrelid
          where i.indrelid = %s::regclass"""
     for table, rows in _tables("Indexes").items():
@@ -384,33 +392,26 @@ def test_policies(conn: Connection) -> None:
         assert ("Row-level security is enabled and forced." in page) == (forced == (True,)), table
 
 
-WRITES = {
-    "integrations_private.tenant_keys": {"UPDATE"},
-    "integrations_private.key_encryption_keys": {"INSERT"},
-    "integrations_private.audit_log": {"INSERT"},
-}
-"""What key maintenance may do beside reading, which the pages tell in words."""
+def _allowed(conn: Connection, relation: str) -> dict[str, dict[str, set[str] | None]]:
+    """Gives who may do what with it: None for the whole, else the columns.
 
-
-def _readers(conn: Connection, relation: str) -> dict[str, set[str] | None]:
-    """Gives who may read it: None for the whole, else the columns; demands that nobody writes."""
-    grants: dict[str, set[str] | None] = {}
+    Demands that nobody writes but key maintenance.
+    """
+    grants: dict[str, dict[str, set[str] | None]] = {}
     query = """
-        select a.grantee::regrole::text, a.privilege_type, null::name
+        select a.grantee::regrole::text, lower(a.privilege_type), null::name
           from pg_class as c cross join aclexplode(c.relacl) as a
          where c.oid = %(relation)s::regclass and a.grantee <> c.relowner
         union all
-        select a.grantee::regrole::text, a.privilege_type, t.attname
+        select a.grantee::regrole::text, lower(a.privilege_type), t.attname
           from pg_attribute as t cross join aclexplode(t.attacl) as a
          where t.attrelid = %(relation)s::regclass"""
     for role, privilege, column in conn.execute(query, {"relation": relation}):
-        if role == "integrations_keymaster" and privilege in WRITES.get(relation, ()):
-            continue
-        assert privilege == "SELECT", (relation, role)
+        assert privilege == "select" or role == "integrations_keymaster", (relation, role)
         if column is None:
-            grants[role] = None
+            grants.setdefault(role, {})[privilege] = None
         else:
-            columns = grants.setdefault(role, set())
+            columns = grants.setdefault(role, {}).setdefault(privilege, set())
             assert columns is not None, (relation, role)
             columns.add(column)
     return grants
@@ -422,27 +423,36 @@ def test_grants(conn: Connection) -> None:
     told = _tables("Grants")
     for table, rows in _tables("Columns").items():
         every = {_plain(row["Column"]) for row in rows}
-        documented: dict[str, set[str] | None] = {}
+        documented: dict[str, dict[str, set[str] | None]] = {}
         for row in told.get(table, ()):
-            assert row["Privilege"] == "select"
             columns = set(_names(row["Columns"]))
             if row["Columns"].startswith("every column"):
                 columns = every - columns
-            documented[_plain(row["Role"])] = None if row["Columns"] == "the table" else columns
-        assert documented == _readers(conn, table), table
+            for privilege in row["Privilege"].split(", "):
+                documented.setdefault(_plain(row["Role"]), {})[privilege] = (
+                    None if row["Columns"] == "the table" else columns
+                )
+        assert documented == _allowed(conn, table), table
 
 
 @pytest.mark.database
-def test_who_reads_what(conn: Connection) -> None:
-    """The matrix of the data model covers every table and view, and is true."""
+def test_who_may_do_what(conn: Connection) -> None:
+    """The matrix of the data model covers every table and view but partitions, and is true."""
     matrix = _with_column("docs/data_model.md", "Table or view")
-    assert {_plain(row["Table or view"]) for row in matrix} == _live_tables(conn, "rpvm")
+    default = "integrations_private.audit_log_default"
+    assert {_plain(row["Table or view"]) for row in matrix} == _live_tables(conn, "rpvm") - {
+        default
+    }
+    assert _allowed(conn, default) == {}
     for row in matrix:
         relation = _plain(row.pop("Table or view"))
-        told = {_plain(role): cell for role, cell in row.items() if cell}
+        told = {_plain(role): set(cell.split(", ")) for role, cell in row.items() if cell}
         live = {
-            role: "all" if columns is None else "columns"
-            for role, columns in _readers(conn, relation).items()
+            role: {
+                privilege if columns is None else f"{privilege} (columns)"
+                for privilege, columns in privileges.items()
+            }
+            for role, privileges in _allowed(conn, relation).items()
         }
         assert told == live, relation
         assert {_plain(role) for role in row} == set(ROLES) - {"integrations_owner"}
@@ -471,7 +481,7 @@ def test_types(conn: Connection) -> None:
           from pg_type as t join pg_enum as e on e.enumtypid = t.oid
          where t.typnamespace = any (%s::regnamespace[]) group by t.oid"""
     live: dict[str, list[str]] = dict(conn.execute(query, [list(SCHEMAS)]).fetchall())
-    label = "Labels, in the order of a life"
+    label = "Values, in their order"
     assert {_plain(row["Type"]): _names(row[label]) for row in rows} == live
 
 
@@ -499,30 +509,25 @@ def test_entity_diagram(conn: Connection) -> None:
     }
     query = """
         select format_type(a.atttypid, a.atttypmod), a.attname,
-               case when exists (select from pg_constraint as c where c.conrelid = a.attrelid
-                                    and c.contype = 'p' and a.attnum = any (c.conkey)) then 'PK'
-                    when exists (select from pg_constraint as c where c.conrelid = a.attrelid
-                                    and c.contype = 'f' and a.attnum = any (c.conkey)) then 'FK' end
+               array(select distinct upper(c.contype::text) || 'K' from pg_constraint as c
+                      where c.conrelid = a.attrelid and c.contype in ('p', 'f')
+                        and a.attnum = any (c.conkey) order by 1 desc)
           from pg_attribute as a
          where a.attrelid = %s::regclass and a.attnum > 0 and not a.attisdropped
          order by a.attnum"""
     live = {}
-    for table in _live_tables(conn, "rp"):
+    for table in _live_tables(conn, "rp") - {"integrations_private.audit_log_default"}:
         live[table.partition(".")[2]] = [
-            [_type(kind), name, *([key] if key else [])]
-            for kind, name, key in conn.execute(query, [table])
+            [_type(kind), name, *", ".join(keys).split()]
+            for kind, name, keys in conn.execute(query, [table])
         ]
     assert drawn == live
     references = conn.execute(
         """
         select r.relname, c.relname from pg_constraint as f
                join pg_class as c on c.oid = f.conrelid join pg_class as r on r.oid = f.confrelid
-         where f.contype = 'f' and c.relnamespace = any (%s::regnamespace[])
-        union all
-        select p.relname, c.relname from pg_inherits as i
-               join pg_class as c on c.oid = i.inhrelid join pg_class as p on p.oid = i.inhparent
-         where c.relnamespace = any (%s::regnamespace[]) and c.relkind = 'r'""",
-        [list(SCHEMAS), list(SCHEMAS)],
+         where f.contype = 'f' and c.relnamespace = any (%s::regnamespace[])""",
+        [list(SCHEMAS)],
     ).fetchall()
     assert set(re.findall(r"^  (\w+) [|o}{-]+ (\w+) :", text, re.M)) == set(references)
 
@@ -580,9 +585,10 @@ def _calls() -> list[Call]:
     calls = []
     for part in re.split(r"^### ", text, flags=re.M)[1:]:
         signature, example = re.findall(r"```sql\n(.*?)```", part, re.DOTALL)
-        told = re.search(r"Callable by ([^.]*)\. Errors: ([^.]*)\.", part)
+        told = re.search(r"^Callable by ([^.]*)\. Errors: (.*)\.$", part, re.M)
         assert told, part
-        errors = [] if told[2] == "none" else told[2].split(", ")
+        errors = re.findall(r"(?:^|, )\[?([0-9A-Z]{5})\b", told[2])
+        assert bool(errors) == (told[2] != "none"), part
         calls.append(
             Call(part.partition("\n")[0], signature.strip(), _names(told[1]), errors, example)
         )
@@ -605,9 +611,9 @@ def test_functions(conn: Connection) -> None:
         arguments = (
             _expression(_type(arguments)).replace("DEFAULT", "default").replace("NULL", "null")
         )
-        errors = re.findall(r"\b(?:IN\d{3}|\d{5})\b", comment.partition("Errors:")[2])
+        errors = re.findall(r"\b(?:IN\d{3}|\d{2}[0-9A-Z]{3})\b", comment.partition("Errors:")[2])
         live[name] = (
-            f"integrations.{name}({arguments}) returns {_type(result)}",
+            f"integrations.{name}({arguments}) returns {_type(result).replace('TABLE', 'table')}",
             callers,
             sorted(errors),
         )
@@ -617,16 +623,23 @@ def test_functions(conn: Connection) -> None:
 
 @pytest.mark.database
 def test_internal_functions(conn: Connection) -> None:
-    """The internal functions are told, each with its result and callers."""
+    """The internal functions are told, each with its arguments, result and callers."""
     (rows,) = [block.rows for block in _page("docs/functions.md") if block.rows]
+    keywords = re.compile(r"\b(?:DEFAULT|INOUT|OUT)\b")
     live = {
-        _type(signature): (_type(result), callers)
-        for _, signature, _, result, _, callers in conn.execute(
+        f"{name}({keywords.sub(lambda word: word[0].lower(), _expression(_type(arguments)))})": (
+            _type(result).replace("TABLE", "table"),
+            callers,
+        )
+        for name, _, arguments, result, _, callers in conn.execute(
             _FUNCTIONS, ["integrations_private"]
         )
     }
     assert {
-        _plain(row["Function"]): (_plain(row["Result"]), _names(row["Also callable by"]))
+        _type(_plain(row["Function"])): (
+            _type(_plain(row["Result"])),
+            _names(row["Also callable by"]),
+        )
         for row in rows
     } == live
 
@@ -773,7 +786,7 @@ def test_config(conn: Connection, config: object) -> None:
 @pytest.mark.database
 @pytest.mark.parametrize("column", ["credentials_schema", "config_schema"])
 @pytest.mark.parametrize(
-    "schema", [{}, {"type": "object"}, {"a": 1}, True, [], "x", None], ids=repr
+    "schema", [{}, {"type": "object"}, {"a": 1}, True, False, [], "x", 1, None], ids=repr
 )
 def test_schemas_of_a_definition(conn: Connection, column: str, schema: object) -> None:
     """The schema of the schemas takes what register_definition takes."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from every_kind import empty_project
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from psycopg.conninfo import conninfo_to_dict
@@ -386,6 +387,21 @@ def test_the_wheel_alone_deploys(
     assert "Reverted" in ours("revert", "--all", "-y")
     assert recorded(cluster.dsn) == []
     assert {path: path.stat().st_mtime_ns for path in installed.folder.rglob("*")} == files
+
+
+@pytest.mark.static
+def test_the_wheel_alone_adds_changes(installed: Installed) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = empty_project(Path(place))
+        folder.chmod(0o777)
+        for path in folder.iterdir():
+            path.chmod(0o666)
+        who = {"SQITCH_FULLNAME": "Ada", "SQITCH_EMAIL": "ada@example.com"}
+        given = ("add", "tables/a", "-t", "table", "-n", "Add a")
+        done = installed.run(*given, folder=folder, **who)
+        assert done.returncode == 0, done.stderr
+        assert "create table public.a (" in (folder / "deploy/tables/a.sql").read_text()
+        assert (folder / "tests/pgtap/tables/a_test.sql").exists()
 
 
 # What docs/deployer.md names as the interface for programs.

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from schema_dump import FILE, deployed, differs, schema
 
-from integrations_db import catalogue, drift, server
+from integrations_db import catalogue, server, throwaway
 from integrations_db.catalogue import Catalogue, compare
 from integrations_db.config import Target
 from integrations_db.database import connect
@@ -36,7 +36,7 @@ def test_the_file_is_what_the_plan_builds(dsn: str) -> None:
 
 def test_a_server_that_is_given_it_has_the_same(dsn: str) -> None:
     programs = server.installation()
-    with drift._server() as target:
+    with throwaway.own_server() as target:
         done = subprocess.run(  # noqa: S603  # PostgreSQL's own
             [programs / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", FILE, target.dsn],
             capture_output=True,

@@ -9,7 +9,7 @@ begin
   if (
     select not p.prosecdef
            and pg_catalog.pg_get_function_arguments(p.oid) = 'tenant_id uuid, instance_id uuid'
-           and pg_catalog.pg_get_function_result(p.oid) = 'void'
+           and pg_catalog.pg_get_function_result(p.oid) = 'boolean'
            and p.provolatile = 'v'
            and not p.proisstrict
            and not p.proleakproof

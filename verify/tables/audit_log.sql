@@ -29,9 +29,10 @@ begin
     'at timestamp with time zone not null default clock_timestamp()',
     'instance_id uuid',
     'event text not null',
-    'actor text not null',
-    'session_actor text not null',
-    'application text',
+    'actor text not null default'
+    ' COALESCE(NULLIF(current_setting(''role''::text), ''none''::text), (SESSION_USER)::text)',
+    'session_actor text not null default SESSION_USER',
+    'application text default NULLIF(current_setting(''application_name''::text), ''''::text)',
     'detail jsonb not null default ''{}''::jsonb'
   ] then
     raise exception 'verify tables/audit_log: the columns differ';

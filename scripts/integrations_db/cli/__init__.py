@@ -5,8 +5,26 @@
 
 from __future__ import annotations
 
-from integrations_db.cli import asking, deploying, embedded, offline, proving
+from integrations_db.cli import (
+    asking,
+    authoring,
+    deploying,
+    documenting,
+    embedded,
+    offline,
+    proving,
+)
 from integrations_db.cli.group import cli
 from integrations_db.cli.program import main
 
-__all__ = ["asking", "cli", "deploying", "embedded", "main", "offline", "proving"]
+__all__ = [
+    "asking",
+    "authoring",
+    "cli",
+    "deploying",
+    "documenting",
+    "embedded",
+    "main",
+    "offline",
+    "proving",
+]

@@ -21,7 +21,7 @@ Exit codes:
   {Failure.exit_code}  failed; what is left behind, if anything, is said
   {Usage.exit_code}  wrong usage
   {Pending.exit_code}  status --check: changes are pending
-  {Changed.exit_code}  plan or deployed scripts were changed; drift: the database was
+  {Changed.exit_code}  plan or deployed scripts were changed; drift, docs --check: the database was
   {Locked.exit_code}  a lock was not obtained in time
   {INTERRUPTED}  interrupted (Ctrl-C)"""
 

@@ -10,7 +10,7 @@ select is(
   'tenant_id uuid, instance_id uuid',
   'its parameters are called by these names'
 );
-select function_returns('integrations_private', 'stamp_last_used', array['uuid', 'uuid'], 'void');
+select function_returns('integrations_private', 'stamp_last_used', array['uuid', 'uuid'], 'boolean');
 select function_lang_is(
   'integrations_private', 'stamp_last_used',
   array['uuid', 'uuid'],
@@ -32,12 +32,10 @@ end
 $$;
 
 select tests.as_owner(tests.tenant_a());
-select lives_ok(
-  $$
-    select integrations_private.stamp_last_used(
-      tests.tenant_a(), tests.instance_id(tests.tenant_a()))
-  $$,
-  'an instance is stamped');
+select is(
+  integrations_private.stamp_last_used(
+    tests.tenant_a(), tests.instance_id(tests.tenant_a())),
+  true, 'an instance is stamped');
 select results_eq(
   $$
     select last_used_at between pg_catalog.now() and pg_catalog.clock_timestamp(),
@@ -52,28 +50,22 @@ begin
   perform tests.remember();
 end
 $$;
-select lives_ok(
-  $$
-    select integrations_private.stamp_last_used(
-      tests.tenant_a(), tests.instance_id(tests.tenant_a()))
-  $$,
-  'once more');
-select lives_ok(
-  $$
-    select integrations_private.stamp_last_used(
-      tests.tenant_b(), tests.instance_id(tests.tenant_b()))
-  $$,
-  'for another tenant');
+select is(
+  integrations_private.stamp_last_used(
+    tests.tenant_a(), tests.instance_id(tests.tenant_a())),
+  false, 'once more');
+select is(
+  integrations_private.stamp_last_used(
+    tests.tenant_b(), tests.instance_id(tests.tenant_b())),
+  false, 'for another tenant');
 select tests.unchanged('neither is stamped: not twice in a minute, not another tenant''s');
 
 update integrations.integration_instances
    set last_used_at = pg_catalog.now() - interval '61 seconds';
-select lives_ok(
-  $$
-    select integrations_private.stamp_last_used(
-      tests.tenant_a(), tests.instance_id(tests.tenant_a()))
-  $$,
-  'after a minute');
+select is(
+  integrations_private.stamp_last_used(
+    tests.tenant_a(), tests.instance_id(tests.tenant_a())),
+  true, 'after a minute');
 select cmp_ok(
   (tests.instance(tests.tenant_a())).last_used_at, '>=', pg_catalog.now(), 'it is stamped again');
 

@@ -1,4 +1,4 @@
--- Tests functions/write_audit: the one way into the audit log.
+-- Tests functions/write_audit: the way of most functions into the audit log.
 begin;
 select plan(22);
 

@@ -25,7 +25,8 @@ select set_eq(
   $$,
   $$
     values ('integrations.integration_instances', 'fillfactor=90'),
-           ('integrations_private.refresh_leases', 'fillfactor=90')
+           ('integrations_private.refresh_leases', 'fillfactor=90'),
+           ('integrations_private.tenant_keys', 'fillfactor=25')
   $$,
   'no table has other settings, such as one that turns autovacuum off');
 

@@ -28,9 +28,12 @@ select results_eq(
            ('at', 'timestamp with time zone', true, 'clock_timestamp()'),
            ('instance_id', 'uuid', false, null),
            ('event', 'text', true, null),
-           ('actor', 'text', true, null),
-           ('session_actor', 'text', true, null),
-           ('application', 'text', false, null),
+           ('actor', 'text', true,
+            'COALESCE(NULLIF(current_setting(''role''::text), ''none''::text),'
+            ' (SESSION_USER)::text)'),
+           ('session_actor', 'text', true, 'SESSION_USER'),
+           ('application', 'text', false,
+            'NULLIF(current_setting(''application_name''::text), ''''::text)'),
            ('detail', 'jsonb', true, '''{}''::jsonb')
   $$,
   'its columns are in this order, of these types, with these defaults'
