@@ -23,6 +23,7 @@ FUNCTIONS = {
     "discard_draft(uuid)": {ADMIN},
     "create_instance(uuid, text, jsonb)": {TENANT, SVC},
     "update_config(uuid, jsonb)": {TENANT, SVC},
+    "upgrade_instance(uuid, uuid)": {TENANT, SVC},
     "rename_instance(uuid, text)": {TENANT, SVC},
     "set_instance_status(uuid, integrations.integration_instance_status, text)": {TENANT, SVC},
     "delete_instance(uuid)": {TENANT, SVC},

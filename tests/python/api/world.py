@@ -28,6 +28,7 @@ select (select sum(hashtextextended(t::text, 0)) from integrations.integration_d
        (select sum(hashtextextended(t::text, 0)) from integrations_private.tenant_keys as t),
        (select sum(hashtextextended(t::text, 0))
           from integrations_private.key_encryption_keys as t),
+       (select sum(hashtextextended(t::text, 0)) from integrations_private.compiled_schemas as t),
        (select sum(hashtextextended(t::text, 0)) from integrations_private.read_leases as t),
        (select sum(hashtextextended(t::text, 0)) from integrations_private.refresh_leases as t),
        (select sum(hashtextextended(t::text, 0)) from integrations_private.audit_log as t)
