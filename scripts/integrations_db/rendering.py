@@ -185,6 +185,16 @@ def _arguments(given: Sequence[str]) -> list[sqltext.Argument]:
     return found
 
 
+def _chosen(value: Any, choices: Sequence[str]) -> Any:
+    """Returns a value, or each of a list, as the choice that it is; large or small is the same."""
+    if isinstance(value, list):
+        return _unique([_chosen(one, choices) for one in value])
+    for choice in choices:
+        if value is None or value.lower() == choice.lower():
+            return value and choice
+    raise ValueError(f"is one of {', '.join(choices)}")
+
+
 _READERS: Mapping[str, Callable[[Sequence[str]], Any]] = {
     "name": _name,
     "names": _names,
@@ -291,6 +301,16 @@ def _samples(columns: Sequence[sqltext.Column]) -> dict[str, str] | None:
     }
 
 
+def _tenant_type(columns: Sequence[sqltext.Column]) -> str:
+    """Returns the type of a tenant's id."""
+    return next((column.type for column in columns if column.name == "tenant_id"), "uuid")
+
+
+def _tenants(columns: Sequence[sqltext.Column]) -> tuple[str, str] | None:
+    """Returns the ids of two tenants for a test; None if they cannot be told."""
+    return sqltext.two_of(_tenant_type(columns))
+
+
 def _result(returns: str) -> str:
     """Returns the body of a function of which only the result is known."""
     kind = returns.lower().split("(")[0].split()[0]
@@ -348,6 +368,8 @@ def _environment(folders: Sequence[Path]) -> SandboxedEnvironment:
         "result": _result,
         "samples": _samples,
         "table_columns": _table_columns,
+        "tenant_type": _tenant_type,
+        "tenants": _tenants,
         "transaction": _transaction,
         "trigger_function": lambda table, task: _name_of(f"tg_{table}_", task),
         "trigger_type": _trigger_type,
@@ -471,10 +493,7 @@ class Templates:
                     value = False if variable.type == "flag" else value
                 else:
                     value = _READERS[variable.type](values)
-                said = value if isinstance(value, list) else [value]
-                if variable.choices and not set(said) <= {None, *variable.choices}:
-                    raise ValueError(f"is one of {', '.join(variable.choices)}")
-                found[name] = value
+                found[name] = _chosen(value, variable.choices) if variable.choices else value
             except ValueError as error:
                 wrong.append(f"{name}: {error}")
         if missing or wrong:
