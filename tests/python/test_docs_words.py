@@ -163,7 +163,7 @@ def made_table(
     ]
     return Relation(
         schema, name, "owner", comment, (Grant("reader", "select"),), "table", False, False, False,
-        False, None, None, None, made,
+        False, None, None, None, (), made,
     )  # fmt: skip
 
 
