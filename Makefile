@@ -5,6 +5,8 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/sh
+# Hundreds of Pythons that tests start would each compile everything once more.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 # A checkout that was moved is installed again: its path is part of the installation.
@@ -112,6 +114,11 @@ coverage: .venv/$(HERE)-all ## test, and measure PL/pgSQL and Python [SERVER=loc
 	  --html $(COVERAGE)/plpgsql.html --xml $(COVERAGE)/plpgsql.xml || failed="$$failed PL/pgSQL"; \
 	[ -z "$$failed" ] || { echo "make coverage: too little of:$$failed" >&2; exit 1; }
 
+# Not a part of CI: it takes an hour.
+.PHONY: mutation
+mutation: .venv/$(HERE)-mutation ## see whether tests notice small changes of the deployer
+	$(BIN)/python tests/mutation/run.py
+
 .PHONY: build
 build: .venv/$(HERE)-test ## build the source distribution and the wheel into dist/
 	@$(BIN)/python -m hatchling build --clean
@@ -130,7 +137,8 @@ clean: ## remove .venv and caches; databases stay
 .venv/$(HERE)-core: EXTRAS := embedded
 .venv/$(HERE)-test: EXTRAS := embedded,test,dev
 .venv/$(HERE)-all: EXTRAS := embedded,test,dev,lint,coverage
-.venv/$(HERE)-core .venv/$(HERE)-test .venv/$(HERE)-all: $(BIN)/pip pyproject.toml constraints.txt
+.venv/$(HERE)-mutation: EXTRAS := embedded,test,dev,mutation
+.venv/$(HERE)-core .venv/$(HERE)-test .venv/$(HERE)-all .venv/$(HERE)-mutation: $(BIN)/pip pyproject.toml constraints.txt
 	@echo 'Installing into .venv ...'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt --editable '.[$(EXTRAS)]'

@@ -430,9 +430,9 @@ ALTER FUNCTION integrations.complete_refresh(lease uuid, credentials text, expec
 COMMENT ON FUNCTION integrations.complete_refresh(lease uuid, credentials text, expected_version integer) IS 'Stores what a refresh brought, as put_credentials does, ends the lease and returns the version.
 An instance in error becomes active. When somebody stored credentials since they were read (IN306),
 the lease stays until it expires or fail_refresh ends it.
-Callable by svc_integration. Errors: 22023 null, IN001 no tenant, IN202 disabled or revoked, IN302
-locked, IN303 wrong key, IN305 not a JSON object or over 64 KiB, IN306 another version, IN307 no
-active key, IN402 lease lost, used or expired.';
+Callable by svc_integration. Errors: 22023 null, IN001 no tenant, IN202 disabled or revoked, IN204
+they do not fit the definition''s schema, IN302 locked, IN303 wrong key, IN305 not a JSON object or
+over 64 KiB, IN306 another version, IN307 no active key, IN402 lease lost, used or expired.';
 
 
 --
@@ -451,6 +451,7 @@ CREATE FUNCTION integrations.create_instance(integration_id uuid, name text, con
 declare
   v_tenant_id constant uuid := integrations_private.require_tenant();
   v_status integrations.integration_definition_status;
+  v_violation text;
   v_id uuid;
 begin
   if create_instance.integration_id is null then
@@ -477,6 +478,14 @@ begin
             hint = 'Only a published definition can be installed.';
   end if;
 
+  v_violation := integrations_private.schema_violation(
+    create_instance.integration_id, 'config', create_instance.config);
+  if v_violation is not null then
+    raise exception 'config does not fit the schema of the definition'
+      using errcode = 'IN203', detail = v_violation,
+            hint = 'The schema is config_schema of the definition.';
+  end if;
+
   insert into integrations.integration_instances (tenant_id, integration_id, name, config)
   values (v_tenant_id, create_instance.integration_id, create_instance.name, create_instance.config)
   returning id into v_id;
@@ -498,7 +507,8 @@ ALTER FUNCTION integrations.create_instance(integration_id uuid, name text, conf
 
 COMMENT ON FUNCTION integrations.create_instance(integration_id uuid, name text, config jsonb) IS 'Installs a published connector for the transaction''s tenant and returns the instance''s id.
 Callable by integrations_tenant, svc_integration. Errors: 22023 bad argument, 23505 the tenant
-uses the name already, IN001 no tenant, IN101 definition not found, IN103 not published.';
+uses the name already, IN001 no tenant, IN101 definition not found, IN103 not published, IN203
+config does not fit.';
 
 
 --
@@ -1328,6 +1338,7 @@ declare
   v_data_key bytea;
   v_document jsonb;
   v_expire_at timestamptz;
+  v_violation text;
   v_version integer;
   v_envelope jsonb;
 begin
@@ -1343,6 +1354,14 @@ begin
             detail = pg_catalog.format('Instance %s has version %s.',
                                        v_instance.id, v_instance.credentials_version),
             hint = 'Somebody stored credentials in the meantime. Read them again.';
+  end if;
+
+  v_violation := integrations_private.schema_violation(
+    v_instance.integration_id, 'credentials', v_document);
+  if v_violation is not null then
+    raise exception 'credentials do not fit the schema of the definition'
+      using errcode = 'IN204', detail = v_violation,
+            hint = 'The schema is credentials_schema of the definition.';
   end if;
 
   v_key := integrations_private.lock_active_key(v_instance.tenant_id);
@@ -1391,8 +1410,8 @@ COMMENT ON FUNCTION integrations.put_credentials(instance_id uuid, credentials t
 key, and returns their version. A pending instance, or one in error, becomes active. With
 expected_version it refuses to overwrite any other version.
 Callable by svc_integration. Errors: 22023 null, IN001 no tenant, IN201 not found, IN202 disabled
-or revoked, IN302 locked, IN303 wrong key, IN305 not a JSON object or over 64 KiB, IN306 another
-version, IN307 no active key.';
+or revoked, IN204 they do not fit the definition''s schema, IN302 locked, IN303 wrong key, IN305 not
+a JSON object or over 64 KiB, IN306 another version, IN307 no active key.';
 
 
 --
@@ -1702,12 +1721,13 @@ begin
     raise exception 'name, type, version and the schemas must not be null' using errcode = '22023';
   end if;
 
-  if register_definition.credentials_schema <> '{}'
-     or register_definition.config_schema <> '{}'
-  then
-    raise exception 'schema is not supported'
-      using errcode = 'IN105', hint = 'Only {} is accepted until schemas are enforced.';
-  end if;
+  -- Before the table's own check, which would not say what is wrong.
+  perform integrations_private.compile_schema(s.schema, s.name)
+     from (
+       values ('credentials_schema', register_definition.credentials_schema),
+              ('config_schema', register_definition.config_schema)
+     ) as s (name, schema)
+    where pg_catalog.jsonb_typeof(s.schema) not in ('object', 'boolean');
 
   insert into integrations.integration_definitions
     (name, type, version, docs_url, description, credentials_schema, config_schema)
@@ -1716,6 +1736,15 @@ begin
      register_definition.docs_url, register_definition.description,
      register_definition.credentials_schema, register_definition.config_schema)
   returning id into v_id;
+
+  -- {} takes every document.
+  insert into integrations_private.compiled_schemas (definition_id, kind, schema)
+  select v_id, s.kind, s.schema
+    from (
+      values ('credentials', register_definition.credentials_schema),
+             ('config', register_definition.config_schema)
+    ) as s (kind, schema)
+   where s.schema <> '{}';
 
   return v_id;
 exception when check_violation then
@@ -1733,9 +1762,10 @@ ALTER FUNCTION integrations.register_definition(name text, type text, version te
 -- Name: FUNCTION register_definition(name text, type text, version text, docs_url text, description text, credentials_schema jsonb, config_schema jsonb); Type: COMMENT; Schema: integrations; Owner: integrations_owner
 --
 
-COMMENT ON FUNCTION integrations.register_definition(name text, type text, version text, docs_url text, description text, credentials_schema jsonb, config_schema jsonb) IS 'Registers a connector as a draft and returns its id. From here on only its status changes.
-Callable by integrations_admin. Errors: 22023 bad argument, 23505 name and version exist, IN105
-schema.';
+COMMENT ON FUNCTION integrations.register_definition(name text, type text, version text, docs_url text, description text, credentials_schema jsonb, config_schema jsonb) IS 'Registers a connector as a draft and returns its id. From here on only its status changes. The
+schemas are JSON Schema, draft 2020-12, as docs/schemas.md tells.
+Callable by integrations_admin. Errors: 22023 bad argument, 23505 name and version exist, IN105 a
+schema is invalid or not supported.';
 
 
 --
@@ -2247,10 +2277,19 @@ CREATE FUNCTION integrations.update_config(instance_id uuid, config jsonb) RETUR
 declare
   v_now constant timestamptz := pg_catalog.clock_timestamp();
   v_instance integrations.integration_instances;
+  v_violation text;
 begin
   perform integrations_private.check_config(update_config.config);
   v_instance := integrations_private.lock_instance(update_config.instance_id);
   perform integrations_private.require_usable(v_instance.id, v_instance.status);
+
+  v_violation := integrations_private.schema_violation(
+    v_instance.integration_id, 'config', update_config.config);
+  if v_violation is not null then
+    raise exception 'config does not fit the schema of the definition'
+      using errcode = 'IN203', detail = v_violation,
+            hint = 'The schema is config_schema of the definition.';
+  end if;
 
   update integrations.integration_instances as i
      set config = update_config.config, updated_at = v_now
@@ -2270,7 +2309,123 @@ ALTER FUNCTION integrations.update_config(instance_id uuid, config jsonb) OWNER 
 
 COMMENT ON FUNCTION integrations.update_config(instance_id uuid, config jsonb) IS 'Replaces the configuration of an instance.
 Callable by integrations_tenant, svc_integration. Errors: 22023 not a JSON object of at most 64
-KiB, IN001 no tenant, IN201 not found, IN202 disabled or revoked.';
+KiB, IN001 no tenant, IN201 not found, IN202 disabled or revoked, IN203 it does not fit.';
+
+
+--
+-- Name: upgrade_instance(uuid, uuid); Type: FUNCTION; Schema: integrations; Owner: integrations_owner
+--
+
+CREATE FUNCTION integrations.upgrade_instance(instance_id uuid, integration_id uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'on'
+    SET "plpgsql.print_strict_params" TO 'off'
+    SET debug_print_plan TO 'off'
+    SET debug_print_parse TO 'off'
+    SET debug_print_rewritten TO 'off'
+    AS $$
+declare
+  v_now constant timestamptz := pg_catalog.clock_timestamp();
+  v_instance integrations.integration_instances;
+  v_former integrations.integration_definitions;
+  v_next integrations.integration_definitions;
+  v_key integrations_private.tenant_keys;
+  v_violation text;
+begin
+  if upgrade_instance.integration_id is null then
+    raise exception 'integration_id must not be null' using errcode = '22023';
+  end if;
+  v_instance := integrations_private.lock_instance(upgrade_instance.instance_id);
+  perform integrations_private.require_usable(v_instance.id, v_instance.status);
+
+  -- Whoever asks again after a lost answer gets the same one.
+  if v_instance.integration_id = upgrade_instance.integration_id then
+    return;
+  end if;
+
+  select d.* into v_former
+    from integrations.integration_definitions as d
+   where d.id = v_instance.integration_id;
+  select d.* into v_next
+    from integrations.integration_definitions as d
+   where d.id = upgrade_instance.integration_id;
+
+  if not found then
+    raise exception 'integration definition not found'
+      using errcode = 'IN101',
+            detail = pg_catalog.format('Definition %s.', upgrade_instance.integration_id);
+  end if;
+
+  if v_next.name <> v_former.name then
+    raise exception 'integration_id must be a version of the same connector'
+      using errcode = '22023',
+            detail = pg_catalog.format('Definition %s is of another name than %s.',
+                                       v_next.id, v_former.id),
+            hint = 'An installation of another connector is a new instance.';
+  end if;
+
+  if v_next.status <> 'published' then
+    raise exception 'integration definition is not published'
+      using errcode = 'IN103',
+            detail = pg_catalog.format('Definition %s is %s.', v_next.id, v_next.status),
+            hint = 'Only a published definition can be installed.';
+  end if;
+
+  v_violation := integrations_private.schema_violation(v_next.id, 'config', v_instance.config);
+  if v_violation is not null then
+    raise exception 'config does not fit the schema of the definition'
+      using errcode = 'IN203', detail = v_violation,
+            hint = 'The schema is config_schema of the definition.';
+  end if;
+
+  -- What fitted the former schema fits the same one again, and {} takes everything.
+  if v_instance.credentials is not null
+     and v_next.credentials_schema not in ('{}', v_former.credentials_schema)
+  then
+    select k.* into v_key
+      from integrations_private.tenant_keys as k
+     where k.tenant_id = v_instance.tenant_id
+       and k.id = v_instance.credentials_key_id;
+    v_violation := integrations_private.schema_violation(
+      v_next.id, 'credentials',
+      integrations_private.open_credentials(
+        v_instance.tenant_id, v_instance.id, v_key.id, v_instance.credentials_version,
+        integrations_private.opened_key(
+          v_instance.tenant_id, v_key.id, v_key.state, v_key.check_value),
+        v_instance.credentials)::jsonb);
+    if v_violation is not null then
+      raise exception 'credentials do not fit the schema of the definition'
+        using errcode = 'IN204', detail = v_violation,
+              hint = 'The schema is credentials_schema of the definition.';
+    end if;
+  end if;
+
+  update integrations.integration_instances as i
+     set integration_id = v_next.id, updated_at = v_now
+   where i.tenant_id = v_instance.tenant_id
+     and i.id = v_instance.id;
+
+  perform integrations_private.write_audit(
+    v_instance.tenant_id, v_instance.id, 'instance_upgraded',
+    pg_catalog.jsonb_build_object('from', v_former.id, 'to', v_next.id));
+end;
+$$;
+
+
+ALTER FUNCTION integrations.upgrade_instance(instance_id uuid, integration_id uuid) OWNER TO integrations_owner;
+
+--
+-- Name: FUNCTION upgrade_instance(instance_id uuid, integration_id uuid); Type: COMMENT; Schema: integrations; Owner: integrations_owner
+--
+
+COMMENT ON FUNCTION integrations.upgrade_instance(instance_id uuid, integration_id uuid) IS 'Moves an instance to another published version of its connector, whose schemas its config and
+its stored credentials must fit. Where credentials have to be checked, they must be unlocked. To
+the version that it has already it is no move, and no error.
+Callable by integrations_tenant, svc_integration. Errors: 22023 null, or another connector,
+IN001 no tenant, IN101 definition not found, IN103 not published, IN201 not found, IN202
+disabled or revoked, IN203 config does not fit, IN204 credentials do not fit, IN302 locked,
+IN303 wrong key, IN304 integrity check failed, IN307 no key.';
 
 
 --
@@ -2593,6 +2748,228 @@ COMMENT ON FUNCTION integrations_private.check_name(name text, what text) IS 'Re
 
 
 --
+-- Name: compile_schema(jsonb, text); Type: FUNCTION; Schema: integrations_private; Owner: integrations_owner
+--
+
+CREATE FUNCTION integrations_private.compile_schema(schema jsonb, name text) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  -- Keywords whose value is a schema, an array of schemas, or an object of schemas.
+  v_one constant text[] := array[
+    'not', 'if', 'then', 'else', 'items', 'contains', 'additionalProperties', 'propertyNames',
+    'contentSchema'];
+  v_many constant text[] := array['allOf', 'anyOf', 'oneOf', 'prefixItems'];
+  v_named constant text[] := array[
+    'properties', 'patternProperties', 'dependentSchemas', '$defs', 'definitions'];
+  -- Those whose schemas look at the same value as the keyword.
+  v_in_place constant text[] := array[
+    '$ref', 'allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else', 'dependentSchemas'];
+
+  v_schemas jsonb[] := array[schema];        -- compiled, or yet to be
+  v_pointers text[] := array[''];            -- where each of them stands
+  v_origins text[] := array['false'];        -- under which keyword it was found
+  -- The numbers of those that a reference found before the schemas around them were read.
+  v_referred jsonb := pg_catalog.jsonb_build_object();
+  v_rules jsonb[] := array[]::jsonb[];
+  v_edges jsonb[] := array[]::jsonb[];       -- for each, those that look at the same value
+  v_n integer := 0;
+  v_rule jsonb;
+  v_targets integer[];                       -- of the schema at hand
+  v_entries jsonb[];                         -- of the keyword at hand
+  v_keyword text;
+  v_content jsonb;
+  v_compiled jsonb;
+  v_group text;
+  v_reference record;
+  v_pointer text;
+  v_target jsonb;
+  v_pattern record;
+  v_sub record;
+  v_place integer;
+  v_at text := '';
+  v_problem text;
+begin
+  if pg_catalog.octet_length(schema::text) > 65536 then
+    v_problem := 'it has more than 64 KiB';
+  elsif schema @? '$.**{101}' then
+    v_problem := 'it is nested over 100 levels';
+  end if;
+
+  <<schemas>>
+  while v_problem is null and v_n < pg_catalog.cardinality(v_schemas) loop
+    v_n := v_n + 1;
+    v_at := v_pointers[v_n];
+    v_rule := '{}';
+    v_targets := array[]::integer[];
+
+    if v_schemas[v_n] = 'false' then
+      v_rule := pg_catalog.jsonb_build_object('false', v_origins[v_n]);
+    elsif pg_catalog.jsonb_typeof(v_schemas[v_n]) not in ('object', 'boolean') then
+      v_problem := 'a schema must be an object, true or false';
+      exit schemas;
+    end if;
+
+    for v_keyword, v_content in
+      select e.key, e.value
+        from pg_catalog.jsonb_each(
+               case pg_catalog.jsonb_typeof(v_schemas[v_n])
+                 when 'object' then v_schemas[v_n]
+               end) as e
+    loop
+      v_at := v_pointers[v_n] || integrations_private.pointer_token(v_keyword);
+      v_problem := integrations_private.keyword_problem(v_keyword, v_content, v_n = 1);
+      exit schemas when v_problem is not null;
+
+      v_pointer := null;
+      v_compiled := v_content;
+      if v_keyword = '$ref' then
+        v_reference := integrations_private.find_reference(v_content #>> '{}', schema);
+        v_problem := v_reference.refusal;
+        v_pointer := v_reference.pointer;
+        v_target := v_reference.target;
+      elsif v_keyword = 'pattern' then
+        v_pattern := integrations_private.translate_pattern(v_content #>> '{}');
+        v_problem := v_pattern.refusal;
+        v_compiled := pg_catalog.jsonb_build_array(
+          v_pattern.translated, v_pattern.start_cost, v_pattern.length_cost);
+      elsif v_keyword = 'type' and pg_catalog.jsonb_typeof(v_content) = 'string' then
+        v_compiled := pg_catalog.jsonb_build_array(v_content);
+      elsif v_keyword = 'dependentRequired' then
+        select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(e.key, e.value))
+          into v_compiled
+          from pg_catalog.jsonb_each(v_content) as e;
+      end if;
+      exit schemas when v_problem is not null;
+
+      if v_keyword = '$ref' or v_keyword = any (v_one || v_many || v_named) then
+        v_entries := array[]::jsonb[];
+        for v_sub in
+          select null as name, '' as token, v_pointer as pointer, v_target as schema
+           where v_pointer is not null
+          union all
+          select null, '', v_at, v_content
+           where v_keyword = any (v_one)
+          union all
+          select null, '', v_at || '/' || (e.position - 1), e.schema
+            from pg_catalog.jsonb_array_elements(
+                   case when v_keyword = any (v_many) then v_content end)
+                 with ordinality as e (schema, position)
+          union all
+          select e.name, t.token, v_at || t.token, e.schema
+            from pg_catalog.jsonb_each(case when v_keyword = any (v_named) then v_content end)
+                   as e (name, schema)
+                 cross join integrations_private.pointer_token(e.name) as t (token)
+        loop
+          v_place := (v_referred ->> v_sub.pointer)::integer;
+          if v_place is null and v_keyword = '$ref' then
+            v_place := pg_catalog.array_position(v_pointers, v_sub.pointer) - 1;
+          end if;
+          if v_place is null then
+            v_place := pg_catalog.cardinality(v_schemas);
+            v_schemas[v_place + 1] := v_sub.schema;
+            v_pointers[v_place + 1] := v_sub.pointer;
+            v_origins[v_place + 1] := v_keyword;
+            if v_keyword = '$ref' then
+              v_referred := v_referred || pg_catalog.jsonb_build_object(v_sub.pointer, v_place);
+            end if;
+          end if;
+
+          if v_keyword = any (v_in_place) then
+            v_targets[pg_catalog.cardinality(v_targets) + 1] := v_place;
+          end if;
+
+          if v_keyword = 'patternProperties' then
+            v_at := v_sub.pointer;
+            v_pattern := integrations_private.translate_pattern(v_sub.name);
+            v_problem := v_pattern.refusal;
+            exit schemas when v_problem is not null;
+            v_entries[pg_catalog.cardinality(v_entries) + 1] := pg_catalog.jsonb_build_array(
+              v_pattern.translated, v_pattern.start_cost, v_pattern.length_cost, v_place);
+          elsif v_sub.name is not null then
+            v_entries[pg_catalog.cardinality(v_entries) + 1] :=
+              pg_catalog.jsonb_build_array(v_sub.name, v_sub.token, v_place);
+          else
+            v_entries[pg_catalog.cardinality(v_entries) + 1] := pg_catalog.to_jsonb(v_place);
+          end if;
+        end loop;
+
+        v_compiled := case
+          when v_keyword = any (v_many || v_named) then pg_catalog.to_jsonb(v_entries)
+          else v_entries[1]
+        end;
+      end if;
+
+      -- What a keyword is about: a type by the name that jsonb_typeof has for it, or any value.
+      v_group := case
+        when v_keyword in ('type', 'enum', 'const') then 'itself'
+        when v_keyword in ('minLength', 'maxLength', 'pattern') then 'string'
+        when v_keyword in ('multipleOf', 'minimum', 'maximum', 'exclusiveMinimum',
+                           'exclusiveMaximum') then 'number'
+        when v_keyword in ('items', 'prefixItems', 'contains', 'minContains', 'maxContains',
+                           'minItems', 'maxItems', 'uniqueItems') then 'array'
+        when v_keyword in ('properties', 'patternProperties', 'additionalProperties',
+                           'propertyNames', 'required', 'dependentRequired', 'dependentSchemas',
+                           'minProperties', 'maxProperties') then 'object'
+        when v_keyword in ('$ref', 'allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else')
+          then 'logic'
+      end;
+      if v_group = 'itself' then
+        v_rule := v_rule || pg_catalog.jsonb_build_object(v_keyword, v_compiled);
+      elsif v_group is not null then
+        v_rule := v_rule || pg_catalog.jsonb_build_object(
+          v_group,
+          coalesce(v_rule -> v_group, '{}')
+          || pg_catalog.jsonb_build_object(v_keyword, v_compiled)
+          || case
+               when v_keyword = 'additionalProperties' then
+                 pg_catalog.jsonb_build_object(
+                   'named',
+                   array(
+                     select pg_catalog.jsonb_object_keys(v_schemas[v_n] -> 'properties'))::text)
+               else '{}'
+             end);
+      end if;
+    end loop;
+
+    v_rules[v_n] := v_rule;
+    v_edges[v_n] := pg_catalog.to_jsonb(v_targets);
+  end loop;
+
+  if v_problem is null then
+    v_place := integrations_private.find_loop(v_edges);
+    if v_place is not null then
+      v_at := v_pointers[v_place];
+      v_problem := 'it refers to itself without end';
+    end if;
+  end if;
+
+  if v_problem is not null then
+    raise exception 'schema is invalid or not supported'
+      using errcode = 'IN105',
+            detail = pg_catalog.format(
+              '%s, pointer %s: %s.', compile_schema.name, pg_catalog.to_json(v_at), v_problem),
+            hint = 'JSON Schema, draft 2020-12, with the keywords and limits of docs/schemas.md.';
+  end if;
+
+  return pg_catalog.to_jsonb(v_rules);
+end;
+$_$;
+
+
+ALTER FUNCTION integrations_private.compile_schema(schema jsonb, name text) OWNER TO integrations_owner;
+
+--
+-- Name: FUNCTION compile_schema(schema jsonb, name text); Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
+--
+
+COMMENT ON FUNCTION integrations_private.compile_schema(schema jsonb, name text) IS 'The form of a JSON Schema that evaluate_schema reads: an array of rules, the whole schema
+first. name says in errors which schema it is. Errors: IN105 invalid or not supported, with its
+path.';
+
+
+--
 -- Name: credentials_expire_at(jsonb); Type: FUNCTION; Schema: integrations_private; Owner: integrations_owner
 --
 
@@ -2835,6 +3212,384 @@ ALTER FUNCTION integrations_private.envelope_key_id(envelope jsonb) OWNER TO int
 --
 
 COMMENT ON FUNCTION integrations_private.envelope_key_id(envelope jsonb) IS 'Returns the tenant key that an encrypted envelope of format 1 names; NULL for whatever else.';
+
+
+--
+-- Name: evaluate_schema(jsonb, integer, jsonb, integer, integer); Type: FUNCTION; Schema: integrations_private; Owner: integrations_owner
+--
+
+CREATE FUNCTION integrations_private.evaluate_schema(rules jsonb, rule integer, document jsonb, depth integer, INOUT steps integer, OUT pointer text, OUT keyword text, OUT missing text) RETURNS record
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  -- Whatever must hold of a part of the document, in the order in which it came up. Below a name
+  -- that the schema does not have, the pointer stays where it is.
+  v_numbers integer[] := array[rule];
+  v_values jsonb[] := array[document];
+  v_places integer[] := array[1];            -- which of the values, so that none is there twice
+  v_pointers text[] := array[''];
+  v_are_named boolean[] := array[true];
+  v_known integer := 1;
+  v_done integer := 0;
+
+  v_rule jsonb;
+  v_value jsonb;
+  v_type text;
+  v_is_named boolean;
+  v_rules jsonb;
+  v_list jsonb;
+  v_entry jsonb;
+  v_part jsonb;
+  v_keys jsonb;
+  v_text text;
+  v_number numeric;
+  v_count integer;
+  v_matches integer;
+  v_probe record;
+begin
+  if depth > 200 then
+    raise exception 'conditions of the schema nest too deeply for this document'
+      using errcode = 'program_limit_exceeded';
+  end if;
+
+  while v_done < v_known loop
+    v_done := v_done + 1;
+    v_rule := rules -> v_numbers[v_done];
+    v_value := v_values[v_places[v_done]];
+    steps := steps - 1
+             - (pg_catalog.pg_column_size(v_rule) + pg_catalog.pg_column_size(v_value)) / 128;
+    v_type := pg_catalog.jsonb_typeof(v_value);
+    v_is_named := v_are_named[v_done];
+    pointer := v_pointers[v_done];
+
+    if v_rule ? 'false' then
+      keyword := v_rule ->> 'false';
+      return;
+    end if;
+
+    v_list := v_rule -> 'type';
+    if v_list is not null and not v_list ? v_type then
+      v_number := case when v_type = 'number' and v_list ? 'integer' then v_value::numeric end;
+      if v_number <> pg_catalog.trunc(v_number) is not false then
+        keyword := 'type';
+        return;
+      end if;
+    end if;
+
+    if v_rule ? 'const' and v_rule -> 'const' <> v_value then
+      keyword := 'const';
+      return;
+    end if;
+
+    v_list := v_rule -> 'enum';
+    if v_list is not null then
+      keyword := 'enum';
+      if v_type not in ('object', 'array') then
+        keyword := case when v_list @> v_value then null else keyword end;
+      else
+        for v_i in 0 .. pg_catalog.jsonb_array_length(v_list) - 1 loop
+          if v_list -> v_i = v_value then
+            keyword := null;
+            exit;
+          end if;
+        end loop;
+      end if;
+      if keyword is not null then
+        return;
+      end if;
+    end if;
+
+    -- What a keyword says of a number or an array, it does not say of a string.
+    v_rules := v_rule -> v_type;
+    if v_rules is null then
+      null;
+
+    elsif v_type = 'string' then
+      v_text := v_value #>> '{}';
+      v_count := pg_catalog.char_length(v_text);
+      v_entry := v_rules -> 'pattern';
+      if v_count < (v_rules -> 'minLength')::integer then
+        keyword := 'minLength';
+      elsif v_count > (v_rules -> 'maxLength')::integer then
+        keyword := 'maxLength';
+      elsif v_entry is not null then
+        steps := steps - (v_entry -> 1)::integer - v_count * (v_entry -> 2)::integer / 1000;
+        if v_count > 8192 then
+          raise exception 'a string of over 8192 characters meets a pattern'
+            using errcode = 'program_limit_exceeded';
+        elsif v_text !~ ((v_entry ->> 0) collate pg_catalog."C") then
+          keyword := 'pattern';
+        end if;
+      end if;
+
+    elsif v_type = 'number' then
+      v_number := v_value::numeric;
+      keyword := case
+        when v_number < (v_rules -> 'minimum')::numeric then 'minimum'
+        when v_number > (v_rules -> 'maximum')::numeric then 'maximum'
+        when v_number <= (v_rules -> 'exclusiveMinimum')::numeric then 'exclusiveMinimum'
+        when v_number >= (v_rules -> 'exclusiveMaximum')::numeric then 'exclusiveMaximum'
+      end;
+      if keyword is null and v_rules ? 'multipleOf' then
+        if pg_catalog.abs(v_number) >= 1e1000 or pg_catalog.scale(v_number) > 1000 then
+          raise exception 'a number of over 1000 digits meets multipleOf'
+            using errcode = 'program_limit_exceeded';
+        elsif v_number % (v_rules -> 'multipleOf')::numeric <> 0 then
+          keyword := 'multipleOf';
+        end if;
+      end if;
+
+    elsif v_type = 'array' then
+      v_count := pg_catalog.jsonb_array_length(v_value);
+      if v_count < (v_rules -> 'minItems')::integer then
+        keyword := 'minItems';
+      elsif v_count > (v_rules -> 'maxItems')::integer then
+        keyword := 'maxItems';
+      elsif v_rules -> 'uniqueItems' = 'true' then
+        steps := steps - v_count;
+        if not integrations_private.items_are_unique(v_value) then
+          keyword := 'uniqueItems';
+        end if;
+      end if;
+
+      if keyword is null and v_rules ? 'contains' then
+        v_matches := 0;
+        for v_i in 0 .. v_count - 1 loop
+          v_probe := integrations_private.evaluate_schema(
+            rules, (v_rules -> 'contains')::integer, v_value -> v_i, depth + 1, steps);
+          steps := v_probe.steps;
+          v_matches := v_matches + (v_probe.keyword is null)::integer;
+        end loop;
+        keyword := case
+          when v_matches < (v_rules -> 'minContains')::integer then 'minContains'
+          when v_matches = 0 and not v_rules ? 'minContains' then 'contains'
+          when v_matches > (v_rules -> 'maxContains')::integer then 'maxContains'
+        end;
+      end if;
+
+      if keyword is null and v_rules ?| array['prefixItems', 'items'] then
+        v_list := coalesce(v_rules -> 'prefixItems', '[]');
+        v_matches := pg_catalog.jsonb_array_length(v_list);
+        if v_count > v_matches and rules -> (v_rules -> 'items')::integer ? 'false' then
+          keyword := 'items';
+          return;
+        end if;
+        for v_i in 0 .. v_count - 1 loop
+          v_entry := case when v_i < v_matches then v_list -> v_i else v_rules -> 'items' end;
+          exit when v_entry is null;
+          v_known := v_known + 1;
+          v_numbers[v_known] := v_entry::integer;
+          v_values[v_known] := v_value -> v_i;
+          v_places[v_known] := v_known;
+          v_pointers[v_known] := case when v_is_named then pointer || '/' || v_i else pointer end;
+          v_are_named[v_known] := v_is_named;
+        end loop;
+      end if;
+
+    else
+      v_list := coalesce(v_rules -> 'required', '[]');
+      for v_i in 0 .. pg_catalog.jsonb_array_length(v_list) - 1 loop
+        if not v_value ? (v_list ->> v_i) then
+          keyword := 'required';
+          missing := v_list ->> v_i;
+          return;
+        end if;
+      end loop;
+
+      if v_rules ?| array['minProperties', 'maxProperties', 'propertyNames', 'patternProperties']
+      then
+        v_keys := pg_catalog.jsonb_path_query_array(v_value, '$.keyvalue().key');
+        v_count := pg_catalog.jsonb_array_length(v_keys);
+        if v_count < (v_rules -> 'minProperties')::integer then
+          keyword := 'minProperties';
+        elsif v_count > (v_rules -> 'maxProperties')::integer then
+          keyword := 'maxProperties';
+        elsif v_rules ? 'propertyNames' then
+          for v_i in 0 .. v_count - 1 loop
+            v_probe := integrations_private.evaluate_schema(
+              rules, (v_rules -> 'propertyNames')::integer, v_keys -> v_i, depth + 1, steps);
+            steps := v_probe.steps;
+            if v_probe.keyword is not null then
+              keyword := 'propertyNames';
+              exit;
+            end if;
+          end loop;
+        end if;
+        if keyword is not null then
+          return;
+        end if;
+      end if;
+
+      v_list := coalesce(v_rules -> 'dependentRequired', '[]');
+      for v_i in 0 .. pg_catalog.jsonb_array_length(v_list) - 1 loop
+        if v_value ? (v_list -> v_i ->> 0) then
+          v_entry := v_list -> v_i -> 1;
+          for v_j in 0 .. pg_catalog.jsonb_array_length(v_entry) - 1 loop
+            if not v_value ? (v_entry ->> v_j) then
+              keyword := 'dependentRequired';
+              missing := v_entry ->> v_j;
+              return;
+            end if;
+          end loop;
+        end if;
+      end loop;
+
+      v_list := coalesce(v_rules -> 'properties', '[]');
+      for v_i in 0 .. pg_catalog.jsonb_array_length(v_list) - 1 loop
+        v_entry := v_list -> v_i;
+        v_part := v_value -> (v_entry ->> 0);
+        if v_part is not null then
+          v_known := v_known + 1;
+          v_numbers[v_known] := (v_entry -> 2)::integer;
+          v_values[v_known] := v_part;
+          v_places[v_known] := v_known;
+          v_pointers[v_known] :=
+            case when v_is_named then pointer || (v_entry ->> 1) else pointer end;
+          v_are_named[v_known] := v_is_named;
+        end if;
+      end loop;
+
+      -- What is left over in the end are additional properties.
+      v_part := v_value - (v_rules ->> 'named')::text[];
+
+      v_list := coalesce(v_rules -> 'patternProperties', '[]');
+      if v_list <> '[]' then
+        for v_i in 0 .. pg_catalog.jsonb_array_length(v_keys) - 1 loop
+          v_text := v_keys ->> v_i;
+          v_count := pg_catalog.char_length(v_text);
+          if v_count > 8192 then
+            raise exception 'a name of over 8192 characters meets a pattern'
+              using errcode = 'program_limit_exceeded';
+          end if;
+          for v_j in 0 .. pg_catalog.jsonb_array_length(v_list) - 1 loop
+            v_entry := v_list -> v_j;
+            steps := steps - (v_entry -> 1)::integer - v_count * (v_entry -> 2)::integer / 1000;
+            exit when steps < 0;
+            if v_text ~ ((v_entry ->> 0) collate pg_catalog."C") then
+              v_part := v_part - v_text;
+              v_known := v_known + 1;
+              v_numbers[v_known] := (v_entry -> 3)::integer;
+              v_values[v_known] := v_value -> v_text;
+              steps := steps - pg_catalog.pg_column_size(v_values[v_known]) / 128;
+              v_places[v_known] := v_known;
+              v_pointers[v_known] := pointer;
+              v_are_named[v_known] := false;
+            end if;
+          end loop;
+          exit when steps < 0;
+        end loop;
+      end if;
+
+      if v_part <> '{}' then
+        v_keys := pg_catalog.jsonb_path_query_array(v_part, '$.keyvalue().key');
+        for v_i in 0 .. pg_catalog.jsonb_array_length(v_keys) - 1 loop
+          v_known := v_known + 1;
+          v_numbers[v_known] := (v_rules -> 'additionalProperties')::integer;
+          v_values[v_known] := v_part -> (v_keys ->> v_i);
+          v_places[v_known] := v_known;
+          v_pointers[v_known] := pointer;
+          v_are_named[v_known] := false;
+        end loop;
+      end if;
+
+      v_list := coalesce(v_rules -> 'dependentSchemas', '[]');
+      for v_i in 0 .. pg_catalog.jsonb_array_length(v_list) - 1 loop
+        v_entry := v_list -> v_i;
+        if v_value ? (v_entry ->> 0) then
+          v_known := v_known + 1;
+          v_numbers[v_known] := (v_entry -> 2)::integer;
+          v_places[v_known] := v_places[v_done];
+          v_pointers[v_known] := pointer;
+          v_are_named[v_known] := v_is_named;
+        end if;
+      end loop;
+    end if;
+
+    if keyword is not null then
+      return;
+    end if;
+
+    v_rules := v_rule -> 'logic';
+    if v_rules is not null then
+      if v_rules ? 'not' then
+        v_probe := integrations_private.evaluate_schema(
+          rules, (v_rules -> 'not')::integer, v_value, depth + 1, steps);
+        steps := v_probe.steps;
+        if v_probe.keyword is null then
+          keyword := 'not';
+          return;
+        end if;
+      end if;
+
+      if v_rules ? 'anyOf' then
+        v_list := v_rules -> 'anyOf';
+        for v_i in 0 .. pg_catalog.jsonb_array_length(v_list) - 1 loop
+          v_probe := integrations_private.evaluate_schema(
+            rules, (v_list -> v_i)::integer, v_value, depth + 1, steps);
+          steps := v_probe.steps;
+          exit when v_probe.keyword is null;
+        end loop;
+        if v_probe.keyword is not null then
+          keyword := 'anyOf';
+          return;
+        end if;
+      end if;
+
+      if v_rules ? 'oneOf' then
+        v_list := v_rules -> 'oneOf';
+        v_matches := 0;
+        for v_i in 0 .. pg_catalog.jsonb_array_length(v_list) - 1 loop
+          v_probe := integrations_private.evaluate_schema(
+            rules, (v_list -> v_i)::integer, v_value, depth + 1, steps);
+          steps := v_probe.steps;
+          v_matches := v_matches + (v_probe.keyword is null)::integer;
+        end loop;
+        if v_matches <> 1 then
+          keyword := 'oneOf';
+          return;
+        end if;
+      end if;
+
+      v_list := coalesce(v_rules -> 'allOf', '[]');
+      if v_rules ? '$ref' then
+        v_list := v_list || (v_rules -> '$ref');
+      end if;
+      if v_rules ?| array['then', 'else'] and v_rules ? 'if' then
+        v_probe := integrations_private.evaluate_schema(
+          rules, (v_rules -> 'if')::integer, v_value, depth + 1, steps);
+        steps := v_probe.steps;
+        v_entry := v_rules -> case when v_probe.keyword is null then 'then' else 'else' end;
+        v_list := v_list || coalesce(v_entry, '[]');
+      end if;
+      for v_i in 0 .. pg_catalog.jsonb_array_length(v_list) - 1 loop
+        v_known := v_known + 1;
+        v_numbers[v_known] := (v_list -> v_i)::integer;
+        v_places[v_known] := v_places[v_done];
+        v_pointers[v_known] := pointer;
+        v_are_named[v_known] := v_is_named;
+      end loop;
+    end if;
+
+    if steps < 0 then
+      raise exception 'validation takes too many steps' using errcode = 'program_limit_exceeded';
+    end if;
+  end loop;
+
+  pointer := null;
+end;
+$_$;
+
+
+ALTER FUNCTION integrations_private.evaluate_schema(rules jsonb, rule integer, document jsonb, depth integer, INOUT steps integer, OUT pointer text, OUT keyword text, OUT missing text) OWNER TO integrations_owner;
+
+--
+-- Name: FUNCTION evaluate_schema(rules jsonb, rule integer, document jsonb, depth integer, INOUT steps integer, OUT pointer text, OUT keyword text, OUT missing text); Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
+--
+
+COMMENT ON FUNCTION integrations_private.evaluate_schema(rules jsonb, rule integer, document jsonb, depth integer, INOUT steps integer, OUT pointer text, OUT keyword text, OUT missing text) IS 'The first violation of a compiled JSON Schema: where, which keyword, and the property that is
+missing if it is that; a NULL keyword when the document fits. steps counts down. Errors: 54000
+beyond a limit.';
 
 
 --
@@ -3596,6 +4351,128 @@ the logins that pass secrets. Called through doctor.';
 
 
 --
+-- Name: find_loop(jsonb[]); Type: FUNCTION; Schema: integrations_private; Owner: integrations_owner
+--
+
+CREATE FUNCTION integrations_private.find_loop(edges jsonb[]) RETURNS integer
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_states integer[] := pg_catalog.array_fill(0, array[pg_catalog.cardinality(edges)]);
+  v_path integer[] := array[]::integer[];
+  v_next integer[] := array[]::integer[];    -- of each node of the path, the edge to follow
+  v_depth integer;
+  v_node integer;
+begin
+  for v_start in 1 .. pg_catalog.cardinality(edges) loop
+    continue when v_states[v_start] <> 0;
+    v_depth := 1;
+    v_path[1] := v_start;
+    v_next[1] := 0;
+    v_states[v_start] := 1;                  -- 1 is on the path, 2 is done
+    while v_depth > 0 loop
+      v_node := (edges[v_path[v_depth]] -> v_next[v_depth])::integer + 1;
+      v_next[v_depth] := v_next[v_depth] + 1;
+      if v_node is null then
+        v_states[v_path[v_depth]] := 2;
+        v_depth := v_depth - 1;
+      elsif v_states[v_node] = 1 then
+        return v_node;
+      elsif v_states[v_node] = 0 then
+        v_states[v_node] := 1;
+        v_depth := v_depth + 1;
+        v_path[v_depth] := v_node;
+        v_next[v_depth] := 0;
+      end if;
+    end loop;
+  end loop;
+
+  return null;
+end;
+$$;
+
+
+ALTER FUNCTION integrations_private.find_loop(edges jsonb[]) OWNER TO integrations_owner;
+
+--
+-- Name: FUNCTION find_loop(edges jsonb[]); Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
+--
+
+COMMENT ON FUNCTION integrations_private.find_loop(edges jsonb[]) IS 'A member, counted from 1, of a loop in a graph; NULL where there is none. Each element has the
+numbers, counted from 0, that an edge leads to.';
+
+
+--
+-- Name: find_reference(text, jsonb); Type: FUNCTION; Schema: integrations_private; Owner: integrations_owner
+--
+
+CREATE FUNCTION integrations_private.find_reference(reference text, schema jsonb, OUT pointer text, OUT target jsonb, OUT refusal text) RETURNS record
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  v_token text;
+begin
+  if reference !~ '^#' then
+    refusal := 'only references within the schema (#/...) are supported';
+    return;
+  end if;
+
+  -- A fragment of an address: %25 stands for %.
+  begin
+    select pg_catalog.convert_from(
+             coalesce(
+               pg_catalog.string_agg(
+                 case
+                   when pg_catalog.length(m.piece[1]) = 3
+                     then pg_catalog.decode(pg_catalog.substr(m.piece[1], 2), 'hex')
+                   else pg_catalog.convert_to(m.piece[1], 'UTF8')
+                 end,
+                 '' order by m.position),
+               ''),
+             'UTF8')
+      into pointer
+      from pg_catalog.regexp_matches(pg_catalog.substr(reference, 2), '%[0-9a-fA-F]{2}|.', 'g')
+           with ordinality as m (piece, position);
+  exception when character_not_in_repertoire or untranslatable_character then
+    pointer := null;
+  end;
+
+  if pointer !~ '^(?:/(?:[^~/]|~[01])*)*$' or pointer is null then
+    pointer := null;
+    refusal := 'the fragment of a reference must be a JSON pointer';
+    return;
+  end if;
+
+  target := schema;
+  foreach v_token in array (pg_catalog.string_to_array(pointer, '/'))[2:] loop
+    v_token := pg_catalog.replace(pg_catalog.replace(v_token, '~1', '/'), '~0', '~');
+    target := case
+      when pg_catalog.jsonb_typeof(target) = 'object' then target -> v_token
+      when pg_catalog.jsonb_typeof(target) = 'array' and v_token ~ '^(?:0|[1-9][0-9]{0,5})$'
+        then target -> v_token::integer
+    end;
+  end loop;
+
+  if target is null then
+    refusal := 'the reference leads nowhere';
+  end if;
+end;
+$_$;
+
+
+ALTER FUNCTION integrations_private.find_reference(reference text, schema jsonb, OUT pointer text, OUT target jsonb, OUT refusal text) OWNER TO integrations_owner;
+
+--
+-- Name: FUNCTION find_reference(reference text, schema jsonb, OUT pointer text, OUT target jsonb, OUT refusal text); Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
+--
+
+COMMENT ON FUNCTION integrations_private.find_reference(reference text, schema jsonb, OUT pointer text, OUT target jsonb, OUT refusal text) IS 'Where a $ref leads within its schema, as a JSON pointer, and what is there; or why it is
+refused.';
+
+
+--
 -- Name: instance_may_move(integrations.integration_instance_status, integrations.integration_instance_status); Type: FUNCTION; Schema: integrations_private; Owner: integrations_owner
 --
 
@@ -3614,6 +4491,64 @@ COMMENT ON FUNCTION integrations_private.instance_may_move(old_status integratio
 
 
 --
+-- Name: items_are_unique(jsonb); Type: FUNCTION; Schema: integrations_private; Owner: integrations_owner
+--
+
+CREATE FUNCTION integrations_private.items_are_unique(items jsonb) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_count constant integer := pg_catalog.jsonb_array_length(items);
+  v_hashes text[] := array[]::text[];
+  v_places text[] := array[]::text[];
+  v_last jsonb;
+  v_other integer;
+  v_comparisons integer := 0;
+begin
+  for v_i in 0 .. v_count - 1 loop
+    v_hashes[v_i + 1] := pg_catalog.jsonb_hash_extended(items -> v_i, 0)::text;
+    v_places[v_i + 1] := v_i::text;
+  end loop;
+
+  -- For each hash, where it stands last: of equal keys jsonb_object keeps the last one.
+  v_last := pg_catalog.jsonb_object(v_hashes, v_places);
+
+  for v_i in 0 .. v_count - 1 loop
+    v_other := (v_last ->> v_hashes[v_i + 1])::integer;
+    while v_other > v_i loop
+      if items -> v_i = items -> v_other then
+        return false;
+      end if;
+
+      -- The hash of different values. Nobody has them but who looks for them.
+      v_comparisons := v_comparisons + 1;
+      if v_comparisons > 1000 then
+        raise exception 'too many items of an array have the same hash'
+          using errcode = 'program_limit_exceeded';
+      end if;
+      loop
+        v_other := v_other - 1;
+        exit when v_other = v_i or v_hashes[v_other + 1] = v_hashes[v_i + 1];
+      end loop;
+    end loop;
+  end loop;
+
+  return true;
+end;
+$$;
+
+
+ALTER FUNCTION integrations_private.items_are_unique(items jsonb) OWNER TO integrations_owner;
+
+--
+-- Name: FUNCTION items_are_unique(items jsonb); Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
+--
+
+COMMENT ON FUNCTION integrations_private.items_are_unique(items jsonb) IS 'Whether a JSON array has no item twice. Errors: 54000 too many items of one hash.';
+
+
+--
 -- Name: kek_check_value(text, bytea); Type: FUNCTION; Schema: integrations_private; Owner: integrations_owner
 --
 
@@ -3629,6 +4564,125 @@ ALTER FUNCTION integrations_private.kek_check_value(kek_id text, kek bytea) OWNE
 --
 
 COMMENT ON FUNCTION integrations_private.kek_check_value(kek_id text, kek bytea) IS 'HMAC of the name of a KEK under the KEK.';
+
+
+--
+-- Name: keyword_problem(text, jsonb, boolean); Type: FUNCTION; Schema: integrations_private; Owner: integrations_owner
+--
+
+CREATE FUNCTION integrations_private.keyword_problem(keyword text, value jsonb, is_root boolean) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  v_type constant text := pg_catalog.jsonb_typeof(value);
+begin
+  case
+    when keyword in ('title', 'description', 'format', 'pattern', '$comment', '$ref',
+                     'contentEncoding', 'contentMediaType') then
+      return case when v_type <> 'string' then 'it must be a string' end;
+
+    when keyword in ('deprecated', 'readOnly', 'writeOnly', 'uniqueItems') then
+      return case when v_type <> 'boolean' then 'it must be true or false' end;
+
+    when keyword in ('multipleOf', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum')
+    then
+      return case
+        when v_type <> 'number' then 'it must be a number'
+        when pg_catalog.octet_length(value::text) > 1000 then
+          'it must be a number of at most 1000 digits'
+        when keyword = 'multipleOf' and value::numeric <= 0 then 'it must be greater than 0'
+      end;
+
+    when keyword in ('minLength', 'maxLength', 'minItems', 'maxItems', 'minContains',
+                     'maxContains', 'minProperties', 'maxProperties') then
+      return case
+        when v_type <> 'number' then 'it must be an integer from 0 to 2147483647'
+        when value::numeric <> pg_catalog.trunc(value::numeric)
+             or value::numeric not between 0 and 2147483647
+          then 'it must be an integer from 0 to 2147483647'
+      end;
+
+    when keyword = 'type' then
+      return case
+        when v_type not in ('string', 'array') or value = '[]'
+             or not value <@ '["array", "boolean", "integer", "null", "number", "object", "string"]'
+          then 'it must be array, boolean, integer, null, number, object or string, or several'
+        when v_type = 'array' then integrations_private.keyword_problem('required', value, false)
+      end;
+
+    when keyword in ('enum', 'examples') then
+      return case when v_type <> 'array' then 'it must be an array' end;
+
+    when keyword in ('allOf', 'anyOf', 'oneOf', 'prefixItems') then
+      return case
+        when v_type <> 'array' or value = '[]' then 'it must be an array of at least one schema'
+      end;
+
+    when keyword in ('properties', 'patternProperties', 'dependentSchemas', '$defs', 'definitions')
+    then
+      return case when v_type <> 'object' then 'it must be an object of schemas' end;
+
+    when keyword = 'required' then
+      return case
+        when v_type <> 'array' or value @? 'strict $[*] ? (@.type() != "string")'
+          then 'it must be an array of strings'
+        when not integrations_private.items_are_unique(value) then 'it has a string twice'
+      end;
+
+    when keyword = 'dependentRequired' then
+      return case
+        when v_type <> 'object' then 'it must be an object of arrays of strings'
+        else (
+          select pg_catalog.min(p.problem)
+            from pg_catalog.jsonb_each(value) as e
+                 cross join integrations_private.keyword_problem('required', e.value, false)
+                   as p (problem))
+      end;
+
+    when keyword = '$schema' then
+      return case
+        when not is_root then 'it belongs to the root of a schema'
+        when value not in ('"https://json-schema.org/draft/2020-12/schema"',
+                           '"https://json-schema.org/draft/2020-12/schema#"')
+          then 'the dialect must be https://json-schema.org/draft/2020-12/schema'
+      end;
+
+    when keyword = '$id' then
+      return case
+        when v_type <> 'string' or value #>> '{}' ~ '#.' then
+          'it must be an address without a fragment'
+        when not is_root then 'it is supported only at the root of a schema'
+      end;
+
+    when keyword = '$anchor' then
+      return 'anchors are not supported; refer by JSON pointer';
+
+    when keyword in ('$dynamicRef', '$dynamicAnchor', '$recursiveRef', '$recursiveAnchor',
+                     '$vocabulary', 'unevaluatedItems', 'unevaluatedProperties') then
+      return 'the keyword is not supported';
+
+    when keyword = 'dependencies' then
+      return 'earlier drafts had it; write dependentRequired or dependentSchemas';
+
+    when keyword = 'additionalItems' then
+      return 'earlier drafts had it; write prefixItems and items';
+
+    else
+      return null;
+  end case;
+end;
+$_$;
+
+
+ALTER FUNCTION integrations_private.keyword_problem(keyword text, value jsonb, is_root boolean) OWNER TO integrations_owner;
+
+--
+-- Name: FUNCTION keyword_problem(keyword text, value jsonb, is_root boolean); Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
+--
+
+COMMENT ON FUNCTION integrations_private.keyword_problem(keyword text, value jsonb, is_root boolean) IS 'What is wrong with the value of a keyword of a JSON Schema; NULL when nothing is. Schemas
+within it are not looked at.';
 
 
 --
@@ -4480,6 +5534,24 @@ over 100 levels.';
 
 
 --
+-- Name: pointer_token(text); Type: FUNCTION; Schema: integrations_private; Owner: integrations_owner
+--
+
+CREATE FUNCTION integrations_private.pointer_token(name text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ('/'::text || replace(replace(name, '~'::text, '~0'::text), '/'::text, '~1'::text));
+
+
+ALTER FUNCTION integrations_private.pointer_token(name text) OWNER TO integrations_owner;
+
+--
+-- Name: FUNCTION pointer_token(name text); Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
+--
+
+COMMENT ON FUNCTION integrations_private.pointer_token(name text) IS 'The name of a property as a token of a JSON pointer, with the slash before it.';
+
+
+--
 -- Name: quarantine_reason(); Type: FUNCTION; Schema: integrations_private; Owner: integrations_owner
 --
 
@@ -4610,6 +5682,71 @@ ALTER FUNCTION integrations_private.require_usable(instance_id uuid, status inte
 --
 
 COMMENT ON FUNCTION integrations_private.require_usable(instance_id uuid, status integrations.integration_instance_status) IS 'Refuses an instance that is disabled or revoked. Errors: IN202.';
+
+
+--
+-- Name: schema_violation(uuid, text, jsonb); Type: FUNCTION; Schema: integrations_private; Owner: integrations_owner
+--
+
+CREATE FUNCTION integrations_private.schema_violation(integration_id uuid, kind text, document jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_schema jsonb;
+  v_rules jsonb;
+  v_found record;
+begin
+  -- The empty path takes the value out of its compression, once and not at each use.
+  select s.schema, c.rules #> '{}'
+    into v_schema, v_rules
+    from integrations.integration_definitions as d
+         cross join lateral (
+           select case schema_violation.kind
+                    when 'credentials' then d.credentials_schema
+                    else d.config_schema
+                  end
+         ) as s (schema)
+         left join integrations_private.compiled_schemas as c
+           on c.definition_id = d.id and c.kind = schema_violation.kind and c.schema = s.schema
+   where d.id = schema_violation.integration_id;
+
+  if v_schema = '{}' then
+    return null;
+  end if;
+
+  begin
+    if v_rules is null then
+      v_rules := integrations_private.compile_schema(v_schema, schema_violation.kind || '_schema');
+    end if;
+    v_found := integrations_private.evaluate_schema(
+      v_rules, 0, schema_violation.document, 0, 100000);
+  exception
+    when sqlstate 'IN105' or program_limit_exceeded or invalid_regular_expression then
+      return pg_catalog.format('It could not be checked: %s.', sqlerrm);
+  end;
+
+  if v_found.keyword is null then
+    return null;
+  end if;
+
+  return pg_catalog.format(
+           'Pointer %s, keyword %s',
+           pg_catalog.to_json(v_found.pointer), pg_catalog.to_json(v_found.keyword))
+         || coalesce(': ' || pg_catalog.to_json(v_found.missing) || ' is missing', '') || '.';
+end;
+$$;
+
+
+ALTER FUNCTION integrations_private.schema_violation(integration_id uuid, kind text, document jsonb) OWNER TO integrations_owner;
+
+--
+-- Name: FUNCTION schema_violation(integration_id uuid, kind text, document jsonb); Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
+--
+
+COMMENT ON FUNCTION integrations_private.schema_violation(integration_id uuid, kind text, document jsonb) IS 'How a document violates a schema of a definition, for the detail of an error: pointer and keyword,
+or the limit that it is beyond, and never a value; NULL when it fits. kind is credentials or
+config.';
 
 
 --
@@ -4841,6 +5978,246 @@ ALTER FUNCTION integrations_private.tg_integration_definitions__immutable() OWNE
 
 COMMENT ON FUNCTION integrations_private.tg_integration_definitions__immutable() IS 'Keeps definitions immutable: only status (forward) and updated_at change, only drafts are deleted.
 Errors: IN102 definition is immutable, IN104 status cannot move that way.';
+
+
+--
+-- Name: translate_pattern(text); Type: FUNCTION; Schema: integrations_private; Owner: integrations_owner
+--
+
+CREATE FUNCTION integrations_private.translate_pattern(pattern text, OUT translated text, OUT start_cost integer, OUT length_cost integer, OUT refusal text) RETURNS record
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  v_space constant text :=
+    '\u0009-\u000d\u0020\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff';
+  v_not_space constant text :=
+    '\u0001-\u0008\u000e-\u001f\u0021-\u009f\u00a1-\u167f\u1681-\u1fff\u200b-\u2027\u202a-\u202e'
+    '\u2030-\u205e\u2060-\u2fff\u3001-\ufefe\uff00-\U0010ffff';
+  v_escape constant text :=
+    '\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u\{[^}]*\}|\\u....|\\x..|\\c.|\\.';
+  v_rest text := pattern;
+  v_token text;
+  v_hex text[];
+  v_code integer;                            -- the character that the token stands for, if one
+  v_set text;                                -- the set that it stands for, such as \d, if one
+  v_piece text;
+  v_sizes integer[] := array[0];             -- how many states each open group has so far
+  v_looks boolean[] := array[false];         -- whether each of them is a look-ahead
+  v_depth integer := 1;
+  v_tangles integer := 0;                    -- what may be left out, and copies of groups
+  v_atom integer := 0;                       -- states that a quantifier here would repeat
+  v_is_group boolean;
+  v_is_head boolean := true;                 -- only ^ and look-aheads so far
+  v_in_class boolean := false;
+  v_last integer;                            -- in a class, what could begin a range
+  v_first integer;                           -- in a class, what has begun one
+  v_least integer;
+  v_most integer;
+  v_copies integer;                          -- what a quantifier adds to the size
+  v_ways integer;
+begin
+  if pg_catalog.char_length(pattern) > 1000 then
+    refusal := 'it has more than 1000 characters';
+    return;
+  end if;
+
+  translated := '';
+  while v_rest <> '' loop
+    v_token := pg_catalog.substring(
+      v_rest,
+      case
+        when v_in_class then '^(?:' || v_escape || '|.)'
+        else '^(?:' || v_escape || '|\(\?<?.?|\{[0-9]+(?:,[0-9]*)?\}\??|\[\^?|[*+?]\??|.)'
+      end);
+    v_rest := pg_catalog.substr(v_rest, pg_catalog.char_length(v_token) + 1);
+
+    v_code := null;
+    v_set := null;
+    if v_token = '\' then
+      refusal := 'it ends in a backslash';
+    elsif v_token ~ '^\\[uxc].' then
+      v_hex := pg_catalog.regexp_match(
+        v_token,
+        '^\\(?:u\{([0-9a-fA-F]{1,6})\}|u([0-9a-fA-F]{4})(?:\\u([0-9a-fA-F]{4}))?'
+        '|x([0-9a-fA-F]{2})|c([a-zA-Z]))$');
+      v_code := case
+        when v_hex[5] is not null then pg_catalog.ascii(v_hex[5]) & 31
+        when v_hex[3] is not null then
+          65536 + ((('x0000' || v_hex[2])::bit(32)::integer & 1023) << 10)
+          + (('x0000' || v_hex[3])::bit(32)::integer & 1023)
+        else
+          ('x' || pg_catalog.lpad(coalesce(v_hex[1], v_hex[2], v_hex[4]), 8, '0'))
+          ::bit(32)::integer
+      end;
+      if v_code is null or v_code > 1114111 or v_code between 55296 and 57343 then
+        refusal := pg_catalog.format('%s is not a character', v_token);
+      end if;
+    elsif v_token ~ '^\\[tnvfr0]$' or (v_token = '\b' and v_in_class) then
+      v_code := (array[9, 10, 11, 12, 13, 0, 8])[
+        pg_catalog.strpos('tnvfr0b', pg_catalog.right(v_token, 1))];
+      if v_code = 0 and v_rest ~ '^[0-9]' then
+        refusal := 'octal escapes are not supported';
+      end if;
+    elsif v_token in ('\d', '\D', '\w', '\W') then
+      v_set := v_token;
+    elsif v_token = '\s' then
+      v_set := v_space;
+    elsif v_token = '\S' then
+      v_set := v_not_space;
+    elsif v_token ~ '^\\[1-9k]$' then
+      refusal := 'back-references are not supported';
+    elsif v_token ~ '^\\[pP]$' then
+      refusal := 'Unicode properties are not supported';
+    elsif v_token ~ '^\\[a-zA-Z]$' then
+      if v_in_class or v_token not in ('\b', '\B') then
+        refusal := pg_catalog.format('%s is not supported', v_token);
+      end if;
+    elsif v_token ~ '^\\' then
+      v_code := pg_catalog.ascii(pg_catalog.right(v_token, 1));
+    elsif pg_catalog.char_length(v_token) = 1
+          and pg_catalog.strpos(case when v_in_class then ']-' else '.^$|()[*+?' end, v_token) = 0
+    then
+      v_code := pg_catalog.ascii(v_token);
+    end if;
+
+    v_piece := case
+      when v_code between 48 and 57 or v_code between 65 and 90 or v_code between 97 and 122
+        then pg_catalog.chr(v_code)
+      when v_code between 32 and 126 then '\' || pg_catalog.chr(v_code)
+      else '\U' || pg_catalog.lpad(pg_catalog.to_hex(v_code), 8, '0')
+    end;
+
+    if v_in_class then
+      if v_token = ']' then
+        v_piece := ']';
+        v_in_class := false;
+        v_is_group := false;
+        v_atom := 1;
+        v_sizes[v_depth] := v_sizes[v_depth] + 1;
+      elsif v_token = '-' and v_last is not null and v_first is null and v_rest !~ '^\]' then
+        v_piece := '';
+        v_first := v_last;
+      else
+        if v_token = '-' then
+          v_code := 45;
+          v_piece := '\-';
+        end if;
+        if v_code < v_first then
+          refusal := 'a range of characters ends before it begins';
+        end if;
+        -- Before a set, as in [a-\d], it is a hyphen.
+        v_piece := case when v_first is null then ''
+                        when v_set is null then '-'
+                        else '\-' end
+                   || coalesce(v_set, v_piece);
+        v_last := case when v_first is null then v_code end;
+        v_first := null;
+      end if;
+    elsif v_token in ('[', '[^') then
+      v_piece := v_token;
+      v_in_class := true;
+      v_last := null;
+      if v_rest ~ '^\]' then
+        refusal := 'an empty class is not supported';
+      end if;
+    elsif v_token ~ '^\(' then
+      v_piece := case when v_token = '(' then '(?:' else v_token end;
+      if v_piece in ('(?=', '(?!') and (not v_is_head or v_depth > 1 or translated = '') then
+        refusal := 'look-ahead is supported only at the beginning, directly after ^';
+      elsif v_piece not in ('(?:', '(?=', '(?!') then
+        refusal := pg_catalog.format('groups that begin with %s are not supported', v_token);
+      elsif v_depth > 20 then
+        refusal := 'groups are nested over 20 levels';
+      end if;
+      v_depth := v_depth + 1;
+      v_sizes[v_depth] := 0;
+      v_looks[v_depth] := v_piece <> '(?:';
+      v_atom := 0;
+    elsif v_token = ')' then
+      if v_depth = 1 then
+        refusal := 'a parenthesis closes nothing';
+      else
+        v_piece := ')';
+        v_depth := v_depth - 1;
+        v_is_group := true;
+        -- Nothing repeats a look-ahead.
+        v_atom := case when v_looks[v_depth + 1] then 0 else v_sizes[v_depth + 1] + 1 end;
+        v_sizes[v_depth] := v_sizes[v_depth] + v_sizes[v_depth + 1] + 1;
+      end if;
+    elsif v_token ~ '^(?:[*+?]|\{.)' then
+      v_least := pg_catalog.substring(v_token, '([0-9]{1,5})')::integer;
+      v_most := pg_catalog.substring(v_token, ',([0-9]{1,5})')::integer;
+      if v_atom = 0 then
+        refusal := pg_catalog.format('%s repeats nothing', v_token);
+      elsif greatest(v_least, v_most) > 255 then
+        refusal := 'a count is over 255';
+      elsif v_most < v_least then
+        refusal := pg_catalog.format('%s ends before it begins', v_token);
+      end if;
+      -- A shy quantifier finds other matches, but neither more nor fewer.
+      v_piece := pg_catalog.regexp_replace(v_token, '(.)\?$', '\1');
+      v_copies := v_atom * (greatest(v_least, v_most, 1) - 1);
+      v_ways := case when v_token ~ '^[*?]|,' then 3 else 0 end;
+      v_sizes[v_depth] := v_sizes[v_depth] + v_copies + v_ways;
+      v_tangles := v_tangles + v_ways + case when v_is_group then v_copies else 0 end;
+      v_atom := 0;
+    elsif v_token in ('^', '$', '|', '\b', '\B') then
+      v_piece := case v_token when '\b' then '\y' when '\B' then '\Y' else v_token end;
+      v_atom := 0;
+    else
+      v_piece := case
+        when v_token = '.' then '[^\n\r\u2028\u2029]'
+        when v_set is not null then '[' || v_set || ']'
+        else v_piece
+      end;
+      v_is_group := false;
+      v_atom := 1;
+      v_sizes[v_depth] := v_sizes[v_depth] + 1;
+    end if;
+
+    if refusal is null and (v_sizes[v_depth] > 1000 or v_tangles > 250) then
+      refusal := 'it is too complex';
+    end if;
+    if refusal is not null then
+      translated := null;
+      return;
+    end if;
+
+    translated := translated || v_piece;
+    v_is_head := v_is_head and (translated = '^' or v_looks[2] and (v_depth > 1 or v_token = ')'));
+  end loop;
+
+  start_cost := v_sizes[1] / 20 + v_tangles * v_tangles / 10 + 1;
+  length_cost := v_sizes[1] + 1;
+  refusal := case when v_in_class then 'a class does not end'
+                  when v_depth > 1 then 'a group does not end' end;
+
+  -- The engine has the last word.
+  begin
+    if refusal is null and '' ~ (translated collate pg_catalog."C") then
+      null;
+    end if;
+  exception when invalid_regular_expression then
+    refusal := 'PostgreSQL cannot read it';
+  end;
+  if refusal is not null then
+    translated := null;
+    start_cost := null;
+    length_cost := null;
+  end if;
+end;
+$_$;
+
+
+ALTER FUNCTION integrations_private.translate_pattern(pattern text, OUT translated text, OUT start_cost integer, OUT length_cost integer, OUT refusal text) OWNER TO integrations_owner;
+
+--
+-- Name: FUNCTION translate_pattern(pattern text, OUT translated text, OUT start_cost integer, OUT length_cost integer, OUT refusal text); Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
+--
+
+COMMENT ON FUNCTION integrations_private.translate_pattern(pattern text, OUT translated text, OUT start_cost integer, OUT length_cost integer, OUT refusal text) IS 'The PostgreSQL form of a pattern of JSON Schema, and what it costs, from 1 to 1000; or why it
+is refused.';
 
 
 --
@@ -5601,6 +6978,64 @@ COMMENT ON COLUMN integrations_private.audit_log_default.detail IS 'Ids, version
 
 
 --
+-- Name: compiled_schemas; Type: TABLE; Schema: integrations_private; Owner: integrations_owner
+--
+
+CREATE TABLE integrations_private.compiled_schemas (
+    definition_id uuid NOT NULL,
+    kind text NOT NULL,
+    schema jsonb NOT NULL,
+    rules jsonb GENERATED ALWAYS AS (integrations_private.compile_schema(schema, (kind || '_schema'::text))) STORED NOT NULL,
+    CONSTRAINT compiled_schemas_kind_is_known CHECK ((kind = ANY (ARRAY['credentials'::text, 'config'::text])))
+);
+
+
+ALTER TABLE integrations_private.compiled_schemas OWNER TO integrations_owner;
+
+--
+-- Name: TABLE compiled_schemas; Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
+--
+
+COMMENT ON TABLE integrations_private.compiled_schemas IS 'The schemas of definitions in the form that documents are checked with. A definition without a row
+takes every document, or is compiled when it is used.';
+
+
+--
+-- Name: COLUMN compiled_schemas.definition_id; Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
+--
+
+COMMENT ON COLUMN integrations_private.compiled_schemas.definition_id IS 'The definition.';
+
+
+--
+-- Name: COLUMN compiled_schemas.kind; Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
+--
+
+COMMENT ON COLUMN integrations_private.compiled_schemas.kind IS 'Which of its schemas: credentials or config.';
+
+
+--
+-- Name: COLUMN compiled_schemas.schema; Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
+--
+
+COMMENT ON COLUMN integrations_private.compiled_schemas.schema IS 'The schema that was compiled, the definition''s own.';
+
+
+--
+-- Name: COLUMN compiled_schemas.rules; Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
+--
+
+COMMENT ON COLUMN integrations_private.compiled_schemas.rules IS 'What compile_schema makes of it.';
+
+
+--
+-- Name: CONSTRAINT compiled_schemas_kind_is_known ON compiled_schemas; Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
+--
+
+COMMENT ON CONSTRAINT compiled_schemas_kind_is_known ON integrations_private.compiled_schemas IS 'A definition has two schemas.';
+
+
+--
 -- Name: key_encryption_keys; Type: TABLE; Schema: integrations_private; Owner: integrations_owner
 --
 
@@ -5939,6 +7374,14 @@ ALTER TABLE ONLY integrations_private.audit_log_default
 
 
 --
+-- Name: compiled_schemas compiled_schemas_pkey; Type: CONSTRAINT; Schema: integrations_private; Owner: integrations_owner
+--
+
+ALTER TABLE ONLY integrations_private.compiled_schemas
+    ADD CONSTRAINT compiled_schemas_pkey PRIMARY KEY (definition_id, kind);
+
+
+--
 -- Name: key_encryption_keys key_encryption_keys_pkey; Type: CONSTRAINT; Schema: integrations_private; Owner: integrations_owner
 --
 
@@ -6256,6 +7699,21 @@ ALTER TABLE ONLY integrations.integration_instances
 --
 
 COMMENT ON CONSTRAINT integration_instances_integration_id_fkey ON integrations.integration_instances IS 'The definition exists.';
+
+
+--
+-- Name: compiled_schemas compiled_schemas_definition_id_fkey; Type: FK CONSTRAINT; Schema: integrations_private; Owner: integrations_owner
+--
+
+ALTER TABLE ONLY integrations_private.compiled_schemas
+    ADD CONSTRAINT compiled_schemas_definition_id_fkey FOREIGN KEY (definition_id) REFERENCES integrations.integration_definitions(id) ON DELETE CASCADE;
+
+
+--
+-- Name: CONSTRAINT compiled_schemas_definition_id_fkey ON compiled_schemas; Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
+--
+
+COMMENT ON CONSTRAINT compiled_schemas_definition_id_fkey ON integrations_private.compiled_schemas IS 'The rules of a draft go with it.';
 
 
 --
@@ -6757,6 +8215,15 @@ GRANT ALL ON FUNCTION integrations.update_config(instance_id uuid, config jsonb)
 
 
 --
+-- Name: FUNCTION upgrade_instance(instance_id uuid, integration_id uuid); Type: ACL; Schema: integrations; Owner: integrations_owner
+--
+
+REVOKE ALL ON FUNCTION integrations.upgrade_instance(instance_id uuid, integration_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION integrations.upgrade_instance(instance_id uuid, integration_id uuid) TO integrations_tenant;
+GRANT ALL ON FUNCTION integrations.upgrade_instance(instance_id uuid, integration_id uuid) TO svc_integration;
+
+
+--
 -- Name: FUNCTION wrapped_keys(); Type: ACL; Schema: integrations; Owner: integrations_owner
 --
 
@@ -6808,6 +8275,13 @@ GRANT ALL ON FUNCTION integrations_private.check_kek(kek_id text, kek bytea) TO 
 
 REVOKE ALL ON FUNCTION integrations_private.check_name(name text, what text) FROM PUBLIC;
 GRANT ALL ON FUNCTION integrations_private.check_name(name text, what text) TO integrations_keymaster;
+
+
+--
+-- Name: FUNCTION compile_schema(schema jsonb, name text); Type: ACL; Schema: integrations_private; Owner: integrations_owner
+--
+
+REVOKE ALL ON FUNCTION integrations_private.compile_schema(schema jsonb, name text) FROM PUBLIC;
 
 
 --
@@ -6888,6 +8362,13 @@ REVOKE ALL ON FUNCTION integrations_private.envelope_key_id(envelope jsonb) FROM
 
 
 --
+-- Name: FUNCTION evaluate_schema(rules jsonb, rule integer, document jsonb, depth integer, INOUT steps integer, OUT pointer text, OUT keyword text, OUT missing text); Type: ACL; Schema: integrations_private; Owner: integrations_owner
+--
+
+REVOKE ALL ON FUNCTION integrations_private.evaluate_schema(rules jsonb, rule integer, document jsonb, depth integer, INOUT steps integer, OUT pointer text, OUT keyword text, OUT missing text) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION examine_connections(ssl boolean, listen_addresses text); Type: ACL; Schema: integrations_private; Owner: integrations_owner
 --
 
@@ -6928,10 +8409,31 @@ GRANT ALL ON FUNCTION integrations_private.examine_settings() TO integrations_ke
 
 
 --
+-- Name: FUNCTION find_loop(edges jsonb[]); Type: ACL; Schema: integrations_private; Owner: integrations_owner
+--
+
+REVOKE ALL ON FUNCTION integrations_private.find_loop(edges jsonb[]) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION find_reference(reference text, schema jsonb, OUT pointer text, OUT target jsonb, OUT refusal text); Type: ACL; Schema: integrations_private; Owner: integrations_owner
+--
+
+REVOKE ALL ON FUNCTION integrations_private.find_reference(reference text, schema jsonb, OUT pointer text, OUT target jsonb, OUT refusal text) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION instance_may_move(old_status integrations.integration_instance_status, new_status integrations.integration_instance_status); Type: ACL; Schema: integrations_private; Owner: integrations_owner
 --
 
 REVOKE ALL ON FUNCTION integrations_private.instance_may_move(old_status integrations.integration_instance_status, new_status integrations.integration_instance_status) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION items_are_unique(items jsonb); Type: ACL; Schema: integrations_private; Owner: integrations_owner
+--
+
+REVOKE ALL ON FUNCTION integrations_private.items_are_unique(items jsonb) FROM PUBLIC;
 
 
 --
@@ -6940,6 +8442,13 @@ REVOKE ALL ON FUNCTION integrations_private.instance_may_move(old_status integra
 
 REVOKE ALL ON FUNCTION integrations_private.kek_check_value(kek_id text, kek bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION integrations_private.kek_check_value(kek_id text, kek bytea) TO integrations_keymaster;
+
+
+--
+-- Name: FUNCTION keyword_problem(keyword text, value jsonb, is_root boolean); Type: ACL; Schema: integrations_private; Owner: integrations_owner
+--
+
+REVOKE ALL ON FUNCTION integrations_private.keyword_problem(keyword text, value jsonb, is_root boolean) FROM PUBLIC;
 
 
 --
@@ -7206,6 +8715,13 @@ REVOKE ALL ON FUNCTION integrations_private.parse_credentials(credentials text) 
 
 
 --
+-- Name: FUNCTION pointer_token(name text); Type: ACL; Schema: integrations_private; Owner: integrations_owner
+--
+
+REVOKE ALL ON FUNCTION integrations_private.pointer_token(name text) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION quarantine_reason(); Type: ACL; Schema: integrations_private; Owner: integrations_owner
 --
 
@@ -7243,6 +8759,13 @@ REVOKE ALL ON FUNCTION integrations_private.require_usable(instance_id uuid, sta
 
 
 --
+-- Name: FUNCTION schema_violation(integration_id uuid, kind text, document jsonb); Type: ACL; Schema: integrations_private; Owner: integrations_owner
+--
+
+REVOKE ALL ON FUNCTION integrations_private.schema_violation(integration_id uuid, kind text, document jsonb) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION seal_credentials(tenant_id uuid, instance_id uuid, key_id uuid, version integer, data_key bytea, credentials text); Type: ACL; Schema: integrations_private; Owner: integrations_owner
 --
 
@@ -7275,6 +8798,13 @@ REVOKE ALL ON FUNCTION integrations_private.tg_audit_log__append_only() FROM PUB
 --
 
 REVOKE ALL ON FUNCTION integrations_private.tg_integration_definitions__immutable() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION translate_pattern(pattern text, OUT translated text, OUT start_cost integer, OUT length_cost integer, OUT refusal text); Type: ACL; Schema: integrations_private; Owner: integrations_owner
+--
+
+REVOKE ALL ON FUNCTION integrations_private.translate_pattern(pattern text, OUT translated text, OUT start_cost integer, OUT length_cost integer, OUT refusal text) FROM PUBLIC;
 
 
 --

@@ -68,9 +68,9 @@ comment on function integrations.complete_refresh(uuid, text, integer) is
 $$Stores what a refresh brought, as put_credentials does, ends the lease and returns the version.
 An instance in error becomes active. When somebody stored credentials since they were read (IN306),
 the lease stays until it expires or fail_refresh ends it.
-Callable by svc_integration. Errors: 22023 null, IN001 no tenant, IN202 disabled or revoked, IN302
-locked, IN303 wrong key, IN305 not a JSON object or over 64 KiB, IN306 another version, IN307 no
-active key, IN402 lease lost, used or expired.$$;
+Callable by svc_integration. Errors: 22023 null, IN001 no tenant, IN202 disabled or revoked, IN204
+they do not fit the definition's schema, IN302 locked, IN303 wrong key, IN305 not a JSON object or
+over 64 KiB, IN306 another version, IN307 no active key, IN402 lease lost, used or expired.$$;
 
 revoke all on function integrations.complete_refresh(uuid, text, integer) from public;
 grant execute on function integrations.complete_refresh(uuid, text, integer) to svc_integration;

@@ -4,6 +4,7 @@
 -- requires: functions/require_tenant
 -- requires: functions/check_name
 -- requires: functions/check_config
+-- requires: functions/schema_violation
 -- requires: functions/write_audit
 -- requires: policies/integration_instances
 
@@ -36,6 +37,7 @@ as $function$
 declare
   v_tenant_id constant uuid := integrations_private.require_tenant();
   v_status integrations.integration_definition_status;
+  v_violation text;
   v_id uuid;
 begin
   if create_instance.integration_id is null then
@@ -62,6 +64,14 @@ begin
             hint = 'Only a published definition can be installed.';
   end if;
 
+  v_violation := integrations_private.schema_violation(
+    create_instance.integration_id, 'config', create_instance.config);
+  if v_violation is not null then
+    raise exception 'config does not fit the schema of the definition'
+      using errcode = 'IN203', detail = v_violation,
+            hint = 'The schema is config_schema of the definition.';
+  end if;
+
   insert into integrations.integration_instances (tenant_id, integration_id, name, config)
   values (v_tenant_id, create_instance.integration_id, create_instance.name, create_instance.config)
   returning id into v_id;
@@ -79,7 +89,8 @@ alter function integrations.create_instance(uuid, text, jsonb) owner to integrat
 comment on function integrations.create_instance(uuid, text, jsonb) is
 $$Installs a published connector for the transaction's tenant and returns the instance's id.
 Callable by integrations_tenant, svc_integration. Errors: 22023 bad argument, 23505 the tenant
-uses the name already, IN001 no tenant, IN101 definition not found, IN103 not published.$$;
+uses the name already, IN001 no tenant, IN101 definition not found, IN103 not published, IN203
+config does not fit.$$;
 
 revoke all on function integrations.create_instance(uuid, text, jsonb) from public;
 grant execute on function integrations.create_instance(uuid, text, jsonb)

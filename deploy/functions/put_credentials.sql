@@ -3,6 +3,7 @@
 -- requires: functions/credentials_expire_at
 -- requires: functions/lock_instance
 -- requires: functions/require_usable
+-- requires: functions/schema_violation
 -- requires: functions/lock_active_key
 -- requires: functions/opened_key
 -- requires: functions/seal_credentials
@@ -41,6 +42,7 @@ declare
   v_data_key bytea;
   v_document jsonb;
   v_expire_at timestamptz;
+  v_violation text;
   v_version integer;
   v_envelope jsonb;
 begin
@@ -56,6 +58,14 @@ begin
             detail = pg_catalog.format('Instance %s has version %s.',
                                        v_instance.id, v_instance.credentials_version),
             hint = 'Somebody stored credentials in the meantime. Read them again.';
+  end if;
+
+  v_violation := integrations_private.schema_violation(
+    v_instance.integration_id, 'credentials', v_document);
+  if v_violation is not null then
+    raise exception 'credentials do not fit the schema of the definition'
+      using errcode = 'IN204', detail = v_violation,
+            hint = 'The schema is credentials_schema of the definition.';
   end if;
 
   v_key := integrations_private.lock_active_key(v_instance.tenant_id);
@@ -100,8 +110,8 @@ $$Stores the credentials of an instance, a JSON object as text, encrypted under 
 key, and returns their version. A pending instance, or one in error, becomes active. With
 expected_version it refuses to overwrite any other version.
 Callable by svc_integration. Errors: 22023 null, IN001 no tenant, IN201 not found, IN202 disabled
-or revoked, IN302 locked, IN303 wrong key, IN305 not a JSON object or over 64 KiB, IN306 another
-version, IN307 no active key.$$;
+or revoked, IN204 they do not fit the definition's schema, IN302 locked, IN303 wrong key, IN305 not
+a JSON object or over 64 KiB, IN306 another version, IN307 no active key.$$;
 
 revoke all on function integrations.put_credentials(uuid, text, integer) from public;
 grant execute on function integrations.put_credentials(uuid, text, integer) to svc_integration;

@@ -1,5 +1,7 @@
 -- Deploy integrations:functions/register_definition to pg
 -- requires: tables/integration_definitions
+-- requires: tables/compiled_schemas
+-- requires: functions/compile_schema
 
 begin;
 set local search_path = pg_catalog, pg_temp;
@@ -9,8 +11,7 @@ set local statement_timeout = '60s';
 -- Loads PL/pgSQL: an ordinary deployer may only name a setting that the session knows.
 do $load$ begin end $load$;
 
--- Until schemas are enforced, a schema that says something is refused rather than stored and
--- ignored.
+-- A schema that could not be enforced is refused, not stored and ignored: its compilation fails.
 create function integrations.register_definition(
   name text,
   type text,
@@ -41,12 +42,13 @@ begin
     raise exception 'name, type, version and the schemas must not be null' using errcode = '22023';
   end if;
 
-  if register_definition.credentials_schema <> '{}'
-     or register_definition.config_schema <> '{}'
-  then
-    raise exception 'schema is not supported'
-      using errcode = 'IN105', hint = 'Only {} is accepted until schemas are enforced.';
-  end if;
+  -- Before the table's own check, which would not say what is wrong.
+  perform integrations_private.compile_schema(s.schema, s.name)
+     from (
+       values ('credentials_schema', register_definition.credentials_schema),
+              ('config_schema', register_definition.config_schema)
+     ) as s (name, schema)
+    where pg_catalog.jsonb_typeof(s.schema) not in ('object', 'boolean');
 
   insert into integrations.integration_definitions
     (name, type, version, docs_url, description, credentials_schema, config_schema)
@@ -55,6 +57,15 @@ begin
      register_definition.docs_url, register_definition.description,
      register_definition.credentials_schema, register_definition.config_schema)
   returning id into v_id;
+
+  -- {} takes every document.
+  insert into integrations_private.compiled_schemas (definition_id, kind, schema)
+  select v_id, s.kind, s.schema
+    from (
+      values ('credentials', register_definition.credentials_schema),
+             ('config', register_definition.config_schema)
+    ) as s (kind, schema)
+   where s.schema <> '{}';
 
   return v_id;
 exception when check_violation then
@@ -69,9 +80,10 @@ alter function integrations.register_definition(text, text, text, text, text, js
 owner to integrations_owner;
 
 comment on function integrations.register_definition(text, text, text, text, text, jsonb, jsonb) is
-$$Registers a connector as a draft and returns its id. From here on only its status changes.
-Callable by integrations_admin. Errors: 22023 bad argument, 23505 name and version exist, IN105
-schema.$$;
+$$Registers a connector as a draft and returns its id. From here on only its status changes. The
+schemas are JSON Schema, draft 2020-12, as docs/schemas.md tells.
+Callable by integrations_admin. Errors: 22023 bad argument, 23505 name and version exist, IN105 a
+schema is invalid or not supported.$$;
 
 revoke all on function integrations.register_definition(text, text, text, text, text, jsonb, jsonb)
 from public;

@@ -12,6 +12,7 @@ wherever they turn up. What leaks under settings that docs/security.md warns of 
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from api.server_log import Log
 from api.world import World
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.json import Jsonb
 
 from .sieve import Sieve, derived, keys_of
 
@@ -103,6 +105,153 @@ def story(world: World, svc: Client, instance_id: UUID, secret: str) -> Iterator
     yield None, lambda: svc.revoke_credentials(instance_id)
     yield "IN202", lambda: (unlock(), svc.get_credentials(instance_id))
     yield "IN202", put()
+
+
+# Whatever a schema can say of a secret, so that each way of refusing it is gone.
+STRICT: dict[str, object] = {
+    "properties": {
+        "type": {"type": ["integer", "null"]},
+        "const": {"const": "other"},
+        "enum": {"enum": ["other", ["another"]]},
+        "minLength": {"minLength": 50},
+        "maxLength": {"maxLength": 5},
+        "pattern": {"pattern": "^[a-z]{5}$"},
+        "long": {"pattern": "^[a-z]{5}"},
+        "items": {"items": {"type": "null"}},
+        "prefixItems": {"prefixItems": [{"maxLength": 1}]},
+        "contains": {"contains": {"const": 1}},
+        "uniqueItems": {"uniqueItems": True},
+        "maxItems": {"maxItems": 0},
+        "propertyNames": {"propertyNames": {"maxLength": 3}},
+        "patternProperties": {"patternProperties": {"^SENTINEL": {"type": "null"}}},
+        "additionalProperties": {"properties": {"a": True}, "additionalProperties": False},
+        "inner": {"additionalProperties": {"properties": {"x": {"type": "null"}}}},
+        "dependentRequired": {"dependentRequired": {"a": ["b"]}},
+        "maxProperties": {"maxProperties": 0},
+        "minimum": {"minimum": 10},
+        "multipleOf": {"multipleOf": 10},
+        "large": {"multipleOf": 7},
+        "not": {"not": {"pattern": "SENTINEL"}},
+        "anyOf": {"anyOf": [{"type": "null"}, {"maxLength": 5}]},
+        "oneOf": {"oneOf": [True, True]},
+        "if": {"if": {"type": "string"}, "then": {"maxLength": 5}},
+        "many": {"items": {"items": {"items": {"allOf": [True] * 5}}}},
+    }
+}
+
+
+# What a secret fits, as the value of any property, an item of any array, or a name.
+LENIENT: dict[str, object] = {
+    "type": "object",
+    "required": ["api_key"],
+    "properties": {
+        "api_key": {"type": ["string", "integer"], "minLength": 1, "pattern": "^SENTINEL"},
+        "scopes": {"items": {"$ref": "#/$defs/text"}, "contains": {"minLength": 1},
+                   "uniqueItems": True, "prefixItems": [{"not": {"const": 1}}]},
+        "number": {"minimum": 1, "multipleOf": 1},
+    },
+    "patternProperties": {"^SENTINEL": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/text"}]}},
+    "propertyNames": {"minLength": 1},
+    "minProperties": 1,
+    "additionalProperties": {"oneOf": [{"type": "null"}, {"pattern": "SENTINEL"}]},
+    "dependentRequired": {"api_key": ["scopes"]},
+    "dependentSchemas": {"api_key": {"if": {"maxProperties": 100}, "then": {"minProperties": 1}}},
+    "$defs": {"text": {"allOf": [{"type": "string"}, {"maxLength": 1000}]}},
+}  # fmt: skip
+
+
+def fitting(secret: str) -> str:
+    """Credentials that LENIENT takes, with a secret wherever one can be."""
+    return json.dumps(
+        {
+            "api_key": secret,
+            "scopes": [secret, secret + "2"],
+            "number": int(secret.encode().hex(), 16),
+            secret: secret,
+            "other": secret,
+        }
+    )
+
+
+def lenient_instance(world: World, tenant_id: UUID) -> UUID:
+    """Gives an instance of a definition with that schema."""
+    definition = world.admin.register_definition(
+        f"lenient {uuid4()}", credentials_schema=Jsonb(LENIENT)
+    )
+    world.admin.set_definition_status(definition, "published")
+    with world.svc.within(tenant_id):
+        return world.svc.create_instance(definition, f"lenient {uuid4()}")
+
+
+def refusals(secret: str) -> dict[str, str]:
+    """Credentials that STRICT refuses, by the name of the property that it is for."""
+    text = f'"{secret}"'
+    number = str(int(secret.encode().hex(), 16))
+    values = {
+        **dict.fromkeys(STRICT["properties"], text),  # type: ignore[call-overload]
+        "long": f'"{secret * 400}"',
+        **dict.fromkeys(["items", "prefixItems", "contains", "maxItems"], f"[{text}]"),
+        "uniqueItems": f"[{text}, {text}]",
+        **dict.fromkeys(
+            ["propertyNames", "patternProperties", "additionalProperties", "maxProperties"],
+            f'{{"{secret}": {text}}}',
+        ),
+        "inner": f'{{"{secret}": {{"x": {text}}}}}',
+        "dependentRequired": f'{{"a": {text}}}',
+        **dict.fromkeys(["minimum", "multipleOf"], f"-{number}1"),
+        "large": f"{number}{'0' * 1000}",
+        "many": f"[{','.join(['[[' + ','.join(['0'] * 500) + ']]'] * 60)}, {text}]",
+    }
+    return {name: f'{{"{name}": {value}, "other": {text}}}' for name, value in values.items()}
+
+
+def refused_story(
+    world: World, svc: Client, definitions: tuple[UUID, UUID], secret: str
+) -> Iterator[Step]:
+    """Credentials that do not fit the schema of their definition, in every way.
+
+    Each step is done before the next one is asked for.
+    """
+    strict, plain = definitions
+    made: list[UUID] = []
+    yield None, lambda: made.append(svc.create_instance(strict, f"strict {uuid4()}"))
+    yield None, lambda: made.append(svc.create_instance(plain, f"plain {uuid4()}"))
+    for name, credentials in refusals(secret).items():
+        yield "IN204", lambda: put_unlocked(world, svc, credentials, made[0])  # noqa: B023
+        if name in ("type", "pattern", "long", "additionalProperties"):
+            yield "IN204", lambda: refresh_unlocked(world, svc, credentials, made[0])  # noqa: B023
+            yield None, lambda: put_unlocked(world, svc, credentials, made[1])  # noqa: B023
+            yield "IN204", lambda: upgrade_unlocked(world, svc, made[1], strict)
+
+
+def put_unlocked(world: World, svc: Client, credentials: str, instance_id: UUID) -> None:
+    """Stores credentials, in a transaction that is open."""
+    svc.unlock(world.kek_id, world.kek)
+    svc.put_credentials(instance_id, credentials)
+
+
+def refresh_unlocked(world: World, svc: Client, credentials: str, instance_id: UUID) -> None:
+    """Stores the credentials of a refresh, in a transaction that is open."""
+    svc.unlock(world.kek_id, world.kek)
+    svc.complete_refresh(svc.claim_refresh(instance_id), credentials, 0)
+
+
+def upgrade_unlocked(world: World, svc: Client, instance_id: UUID, definition: UUID) -> None:
+    """Moves an instance to another version, in a transaction that is open."""
+    svc.unlock(world.kek_id, world.kek)
+    svc.upgrade_instance(instance_id, definition)
+
+
+def strict_definitions(world: World) -> tuple[UUID, UUID]:
+    """Gives two published versions of a connector: one with a strict schema, one without any."""
+    name = f"strict {uuid4()}"
+    ids = []
+    for version, schema in (("2.0.0", STRICT), ("1.0.0", {})):
+        ids.append(
+            world.admin.register_definition(name, version=version, credentials_schema=Jsonb(schema))
+        )
+        world.admin.set_definition_status(ids[-1], "published")
+    return ids[0], ids[1]
 
 
 def kms_story(world: World, svc: Client, tenant_id: UUID, data_key: bytes) -> Iterator[Step]:
@@ -235,6 +384,28 @@ def test_nothing_tells_a_secret(world: World, login: Login, log: Log, settings: 
     assert sieve.found_in(str(world.superuser.rows(audit, tenant_id))) == set()
 
 
+@pytest.mark.parametrize(
+    "settings", ["by default", "everything the server can tell", "everything a client may set"]
+)
+def test_no_refusal_tells_a_secret(world: World, login: Login, log: Log, settings: str) -> None:
+    """Neither what was checked nor the name of a property that only the customer wrote."""
+    secret = f"SENTINEL{secrets.token_hex(8)}"
+    number = str(int(secret.encode().hex(), 16))
+    sieve = Sieve({"secret": secret.encode(), "number": number.encode()})
+    definitions, tenant_id = strict_definitions(world), world.new_tenant()
+    svc = with_settings(world, login, "svc_integration", **SETTINGS[settings])
+    play_steps(world, svc, sieve, tenant_id, refused_story(world, svc, definitions, secret))
+    told = "\n".join(sieve.heard)
+    for keyword in STRICT["properties"]:  # type: ignore[attr-defined]
+        if keyword not in ("long", "large", "many", "inner", "if"):
+            assert f'keyword "{keyword}"' in told or f'Pointer "/{keyword}' in told, keyword
+    assert "meets a pattern" in told and "meets multipleOf" in told
+    assert sieve.in_heard() == set()
+    assert sieve.found_in(log.text()) == set()
+    audit = "select * from integrations_private.audit_log where tenant_id = %s"
+    assert sieve.found_in(str(world.superuser.rows(audit, tenant_id))) == set()
+
+
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_no_rotation_tells_a_key(world: World, login: Login, log: Log, settings: str) -> None:
     """Data keys that the service brings, and KEKs that an administrator changes."""
@@ -289,6 +460,20 @@ def test_plans_of_inner_statements_hold_no_key(world: World, login: Login, log: 
     assert Sieve({"id": str(instance_id).encode()}).found_in("\n".join(sieve.heard)) == {"id"}, (
         "constants in plans are not recognised"
     )
+    lenient = lenient_instance(world, tenant_id)
+    with world.unlocked(tenant_id):
+        world.svc.put_credentials(lenient, fitting(secret))
+    sharper = world.admin.register_definition(
+        world.superuser.value(
+            "select integration_name from integrations.instance_overview where id = %s", lenient
+        ),
+        version="2.0.0",
+        credentials_schema=Jsonb({**LENIENT, "maxProperties": 100}),
+    )
+    world.admin.set_definition_status(sharper, "published")
+    with svc.unlocked(tenant_id, world.kek_id, world.kek):
+        svc.upgrade_instance(lenient, sharper)  # which reads what is stored, and no argument has
+    sieve.needles["number"] = str(int(secret.encode().hex(), 16)).encode()
     for mode in ("force_custom_plan", "force_generic_plan"):
         svc.run(f"set plan_cache_mode = {mode}")
         with svc.unlocked(tenant_id, world.kek_id, world.kek):
@@ -325,7 +510,10 @@ def test_auto_explain_of_nested_statements_shows_no_key(
     except psycopg.Error:
         pytest.fail("this server lacks auto_explain of PostgreSQL's contrib", pytrace=False)
     svc = with_settings(world, login, "svc_integration", **settings)
+    lenient = lenient_instance(world, tenant_id)
+    sieve.needles["number"] = str(int(secret.encode().hex(), 16)).encode()
     with svc.unlocked(tenant_id, world.kek_id, world.kek):
+        svc.put_credentials(lenient, fitting(secret))
         svc.put_credentials(instance_id, f'{{"api_key": "{secret}"}}')
         svc.complete_refresh(svc.claim_refresh(instance_id), f'{{"api_key": "{secret}"}}', 2)
         svc.get_credentials(instance_id)

@@ -102,6 +102,7 @@ def test_every_function_needs_a_tenant(world: World) -> None:
     for attempt in (
         lambda: svc.create_instance(world.definition, "n"),
         lambda: svc.update_config(instance_id, {}),
+        lambda: svc.upgrade_instance(instance_id, world.definition),
         lambda: svc.rename_instance(instance_id, "n"),
         lambda: svc.set_instance_status(instance_id, "disabled"),
         lambda: svc.delete_instance(instance_id),
@@ -216,6 +217,7 @@ FIELDS = [name for name in dir(psycopg.errors.Diagnostic) if not name.startswith
     "call",
     [
         lambda client, id: client.update_config(id, {}),
+        lambda client, id: client.upgrade_instance(id, uuid4()),
         lambda client, id: client.rename_instance(id, "n"),
         lambda client, id: client.set_instance_status(id, "disabled"),
         lambda client, id: client.set_instance_status(id, "pending"),

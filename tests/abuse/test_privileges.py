@@ -23,6 +23,7 @@ FUNCTIONS = {
     "discard_draft(uuid)": {ADMIN},
     "create_instance(uuid, text, jsonb)": {TENANT, SVC},
     "update_config(uuid, jsonb)": {TENANT, SVC},
+    "upgrade_instance(uuid, uuid)": {TENANT, SVC},
     "rename_instance(uuid, text)": {TENANT, SVC},
     "set_instance_status(uuid, integrations.integration_instance_status, text)": {TENANT, SVC},
     "delete_instance(uuid)": {TENANT, SVC},
@@ -62,7 +63,7 @@ ANSWERS = {None, "22023", "IN001"}  # None: no error
 
 def sqlstate_of(world: World, role: str, statement: str) -> str | None:
     """Tries a statement in a transaction that is rolled back."""
-    client = world.client(role)
+    client = world.of(role)
     try:
         with client.conn.transaction(force_rollback=True):
             client.run(statement)

@@ -34,7 +34,17 @@ from integrations_db.testing import databases, servers
 from integrations_db.testing.servers import Server
 
 from .sieve import Sieve, derived, keys_of
-from .test_leaks import Step, admin_story, kms_story, play_steps, story
+from .test_leaks import (
+    Step,
+    admin_story,
+    fitting,
+    kms_story,
+    lenient_instance,
+    play_steps,
+    refused_story,
+    story,
+    strict_definitions,
+)
 
 MODULES = "auto_explain, pg_stat_statements"
 
@@ -181,6 +191,14 @@ def tell_everything(world: World, sieve: Sieve, secret: str) -> None:
         "brought MAC key": derived("mac", brought, *identity),
     }
     play_steps(world, svc, sieve, world.new_tenant(), the_rest(world, svc))
+    sieve.needles["number"] = str(int(secret.encode().hex(), 16)).encode()
+    strict = refused_story(world, svc, strict_definitions(world), secret)
+    play_steps(world, svc, sieve, world.new_tenant(), strict)
+    fresh = world.new_tenant()
+    lenient = lenient_instance(world, fresh)
+    with svc.unlocked(fresh, world.kek_id, world.kek):
+        svc.put_credentials(lenient, fitting(secret))
+    sieve.needles |= {f"{name} fresh": key for name, key in keys_of(world, fresh, lenient).items()}
     with svc.within(rotated):
         key_id = svc.create_tenant_key(*old)
     with svc.unlocked(rotated, *old):

@@ -116,6 +116,66 @@ end;
 insert into integrations.integration_definitions (id, name, type, version, status)
 values (bench.tenant(0), 'Bench', 'oauth2', '1.0.0', 'published');
 
+-- A typical connector of 15 fields, and credentials that have them all.
+insert into integrations.integration_definitions
+  (id, name, type, version, status, credentials_schema)
+values
+  (bench.tenant(-1), 'Bench with a schema', 'oauth2', '1.0.0', 'published', '{
+    "type": "object",
+    "required": ["client_id", "client_secret", "access_token", "refresh_token", "instance_url"],
+    "additionalProperties": false,
+    "properties": {
+      "client_id": {"type": "string", "minLength": 1, "maxLength": 200},
+      "client_secret": {"type": "string", "minLength": 16, "maxLength": 200},
+      "access_token": {"type": "string", "pattern": "^[A-Za-z0-9._!-]+$", "maxLength": 4096},
+      "refresh_token": {"type": "string", "minLength": 1, "maxLength": 4096},
+      "instance_url": {
+        "type": "string", "format": "uri",
+        "pattern": "^https://[a-z0-9-]+([.][a-z0-9-]+)*[.]example[.]com$"
+      },
+      "token_type": {"enum": ["Bearer", "bearer"]},
+      "issued_at": {"type": "string", "pattern": "^\\d{13}$"},
+      "expires_at": {"type": ["string", "integer"]},
+      "expires_in": {"type": "integer", "minimum": 0, "maximum": 31536000},
+      "scopes": {
+        "type": "array", "maxItems": 50, "uniqueItems": true,
+        "items": {"type": "string", "pattern": "^[a-z_.:]+$"}
+      },
+      "sandbox": {"type": "boolean"},
+      "api_version": {"type": "string", "pattern": "^v?\\d+\\.\\d+$"},
+      "username": {"type": "string", "pattern": "^.+@.+$"},
+      "id": {"type": "string", "format": "uri"},
+      "signature": {"type": "string", "minLength": 20, "maxLength": 100}
+    }
+  }');
+insert into integrations_private.compiled_schemas (definition_id, kind, schema)
+select d.id, 'credentials', d.credentials_schema
+  from integrations.integration_definitions as d
+ where d.id = bench.tenant(-1);
+
+create function bench.put(tenant bigint, instance bigint, calls integer)
+returns void
+language plpgsql
+as $function$
+declare
+  v_id constant uuid := bench.instance(tenant, instance);
+  v_credentials constant text := pg_catalog.json_build_object(
+    'client_id', pg_catalog.repeat('3MVG9', 17), 'client_secret', '1955279925675241571',
+    'access_token', pg_catalog.repeat('00Dx0000000BV7z!', 7),
+    'refresh_token', pg_catalog.repeat('5Aep8614iLM.', 7),
+    'instance_url', 'https://mydomain.my.example.com', 'token_type', 'Bearer',
+    'issued_at', '1278448384422', 'expires_at', 1900000000, 'expires_in', 3600,
+    'scopes', pg_catalog.json_build_array('api', 'refresh_token', 'openid'), 'sandbox', false,
+    'api_version', 'v59.0', 'username', 'me@example.com',
+    'id', 'https://login.example.com/id/00Dx0000000BV7z/005x00000012Q9P',
+    'signature', '0CmxinZir53Yex7nE0TD+zMpvIWYGb/bdJh6XfOH6EQ=')::text;
+begin
+  for n in 1 .. calls loop
+    perform integrations.put_credentials(v_id, v_credentials);
+  end loop;
+end;
+$function$;
+
 insert into integrations_private.key_encryption_keys (kek_id, check_value)
 values ('bench', integrations_private.kek_check_value('bench', pg_catalog.sha256('kek')));
 

@@ -120,9 +120,14 @@ def _serve(control: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    for module in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__, f"{PACKAGE}."):
-        if not module.ispkg and not module.name.endswith("__main__"):
+    for module in pkgutil.walk_packages(importlib.import_module(PACKAGE).__path__, f"{PACKAGE}."):
+        if not module.name.endswith("__main__") and ".testing" not in module.name:
             importlib.import_module(module.name)
     gc.freeze()  # nothing of this is ever garbage; without a look at it, its memory stays shared
     _serve(socket.socket(fileno=int(sys.argv[1])))
-    runpy.run_module(PACKAGE, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(PACKAGE, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        # To take every module apart again takes twice as long as all the rest.
+        atexit._run_exitfuncs()
+        os._exit(end.code if isinstance(end.code, int) else 1)

@@ -365,7 +365,7 @@ RULES = {
     "a table without row-level security": Broken(
         "create table integrations.more (id uuid);",
         "style/row_security",
-        ("without it are only the two tables", "integrations.more"),
+        ("without it are only the three tables", "integrations.more"),
     ),
     "a table of the deployer": Broken(
         "create table integrations.more (id uuid);",

@@ -129,7 +129,8 @@ def _names(cell: str) -> list[str]:
 
 
 def _json_schemas() -> dict[str, dict[str, Any]]:
-    found = [json.loads(block.text) for block in _docs() if block.language == "json"]
+    blocks = [block for block in _docs() if block.page != "docs/connectors.md"]
+    found = [json.loads(block.text) for block in blocks if block.language == "json"]
     return {schema["title"]: schema for schema in found}
 
 
@@ -243,7 +244,7 @@ def _type(name: str) -> str:
 
 def _expression(text: str | None) -> str:
     """Gives an expression of the catalogue without the casts that only it writes."""
-    return re.sub(r"::[\w.]+", "", text or "")
+    return re.sub(r"(?:\((\w+)\))?::[\w.]+", r"\1", text or "")
 
 
 def _live_tables(conn: Connection, kinds: str) -> set[str]:
@@ -296,7 +297,7 @@ def test_columns(conn: Connection) -> None:
                 _plain(row["Column"]),
                 _plain(row["Type"]),
                 row["Null"],
-                _plain(row["Default"]).partition(":")[0],
+                _expression(_plain(row["Default"]).partition(": ")[0]),
                 row["Meaning"],
             )
             for row in rows
@@ -624,8 +625,9 @@ def test_functions(conn: Connection) -> None:
 def test_internal_functions(conn: Connection) -> None:
     """The internal functions are told, each with its arguments, result and callers."""
     (rows,) = [block.rows for block in _page("docs/functions.md") if block.rows]
+    keywords = re.compile(r"\b(?:DEFAULT|INOUT|OUT)\b")
     live = {
-        f"{name}({_expression(_type(arguments)).replace('DEFAULT', 'default')})": (
+        f"{name}({keywords.sub(lambda word: word[0].lower(), _expression(_type(arguments)))})": (
             _type(result).replace("TABLE", "table"),
             callers,
         )
@@ -784,7 +786,7 @@ def test_config(conn: Connection, config: object) -> None:
 @pytest.mark.database
 @pytest.mark.parametrize("column", ["credentials_schema", "config_schema"])
 @pytest.mark.parametrize(
-    "schema", [{}, {"type": "object"}, {"a": 1}, True, [], "x", None], ids=repr
+    "schema", [{}, {"type": "object"}, {"a": 1}, True, False, [], "x", 1, None], ids=repr
 )
 def test_schemas_of_a_definition(conn: Connection, column: str, schema: object) -> None:
     """The schema of the schemas takes what register_definition takes."""

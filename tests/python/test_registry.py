@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import subprocess
 import time
@@ -190,6 +191,23 @@ def test_lock_is_polled_and_names_its_holder(empty_database: str) -> None:
         assert len(told) == 1
         holder.close()
         registry.lock(waiter, 5, told.append)
+
+
+@pytest.mark.parametrize(("name", "shown"), [("app", ", app"), ("", "")])
+def test_the_holder_of_the_lock_is_described(empty_database: str, name: str, shown: str) -> None:
+    """As who connected and what it calls itself, in this database alone."""
+    user = rows(empty_database, "select current_user")[0][0]
+    with (
+        another_database(empty_database, f"other_{secrets.token_hex(6)}") as other,
+        connected(make_conninfo(other, application_name="elsewhere")) as stranger,
+        connected(empty_database) as asking,
+    ):
+        registry.lock(stranger, 0, print)
+        assert registry.holder(asking) == "its session has just ended"
+        with connected(make_conninfo(empty_database, application_name=name)) as holder:
+            registry.lock(holder, 0, print)
+            wanted = f"server process {holder.info.backend_pid}, user {user}{shown}"
+            assert registry.holder(asking) == wanted
 
 
 def test_sqitch_waits_for_our_lock(empty_database: str, tmp_path: Path) -> None:

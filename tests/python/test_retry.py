@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,11 @@ def test_a_change_did_not_fail_because_the_next_one_waited_in_vain(
     with_a: str, tmp_path: Path, end: str
 ) -> None:
     write_project(tmp_path, {"a": table("a"), "b": SLOW, "c": table("c")})
-    with psycopg.connect(with_a) as holder:
+    # Ctrl-C is heard here also where the tests run in the background, with it ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with ExitStack() as stack:
+        stack.callback(signal.signal, signal.SIGINT, before)
+        holder = stack.enter_context(psycopg.connect(with_a))
         rival = _take_when_it_sleeps(with_a, holder)
 
         def finish() -> None:

@@ -180,6 +180,7 @@ def test_atomic_without_a_begin(tmp_path: Path, source: str) -> None:
         ("a;\ndo $$ begin\n perform 1; commit; end $$;", 2, "DO block"),
         ("do 'begin rollback and chain; end';", 1, "DO block"),
         ("do e'begin commit; end';", 1, "DO block"),
+        ("do $b$ begin commit /* now */ ; end $b$;", 1, "DO block"),
         ("begin;\na;\ncommit;\nrollback;", 4, "ROLLBACK without a BEGIN"),
         *NEEDS_PSQLS_TRANSACTIONS,
     ],

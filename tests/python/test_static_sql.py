@@ -11,6 +11,7 @@ import shutil
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -54,6 +55,13 @@ UNREACHABLE = {
     ("integrations.reencrypt_batch", "IN304"),  # it quarantines the row instead
     ("integrations.complete_refresh", "IN201"),  # a live lease has its instance
     ("integrations.fail_refresh", "IN104"),  # it moves only what is active
+    # A definition that was made by hand has a schema that is none: it refuses every document.
+    ("integrations_private.schema_violation", "IN105"),
+    ("integrations.create_instance", "IN105"),
+    ("integrations.update_config", "IN105"),
+    ("integrations.upgrade_instance", "IN105"),
+    ("integrations.put_credentials", "IN105"),
+    ("integrations.complete_refresh", "IN105"),
 }
 
 # Only these may write to the server's log: RAISE LOG logs the statement that was sent, too.
@@ -62,6 +70,8 @@ MAY_LOG = {"deploy/functions/get_credentials.sql", "deploy/functions/read_with_l
 # Parameters and variables that hold a key or plaintext credentials.
 SECRETS = (
     "kek data_key v_data_key keyring v_keyring plaintext passphrase v_document v_credentials v_hex"
+    # Of the validator: the document that it checks, and whatever part of it.
+    " document items v_value v_values v_part v_keys v_text v_number v_hashes"
 ).split()
 
 
@@ -100,6 +110,7 @@ _OPAQUE = re.compile(
 )
 
 
+@cache  # the checks ask it of the same scripts, and so do the tests of each check
 def _masked(text: str, keep_comments: bool = False) -> str:
     """Blanks comments and strings out, and leaves every other character where it is."""
 
@@ -657,16 +668,16 @@ BREAKS = [
     Break(comments, "deploy/schemas/integrations.sql", "comment on schema", "-- on", "schema"),
     Break(comments, "deploy/roles/svc_integration.sql", "comment on role", "-- on", "role"),
     Break(error_codes, PUT, "'IN306'", "'IN399'", "IN399 is not registered"),
-    Break(error_codes, PUT, "'IN306'", "'IN203'", "has it as reserved"),
     Break(error_codes, PUT, "credentials have another version", "no", "another message"),
     Break(error_codes, PUT, "credentials are locked", "Locked: %", "lower case"),
     Break(error_codes, CODES, "| IN306 |", "| 22000 |", "not registered", PUT),
-    Break(error_codes, CODES, "| IN203 |", "| IN001 |", "listed twice"),
+    Break(error_codes, CODES, "## Codes of class IN", "## Reserved", "has it as reserved", PUT),
+    Break(error_codes, CODES, "| IN306 |", "| IN001 |", "listed twice"),
     Break(error_codes, PUT, "errcode = 'IN306',", "", "without an errcode"),
     Break(error_codes, "deploy/functions/require_tenant.sql", "IN001", "IN002", "nothing raises",
           CODES),
     Break(expected_codes, CODES, "| IN306 |", "| IN399 |", "no test expects IN399"),
-    Break(comment_codes, PUT, "IN306 another\nversion, ", "", "lacks IN306"),
+    Break(comment_codes, PUT, "IN306 another version, ", "", "lacks IN306"),
     Break(comment_codes, PUT, "IN307 no active", "IN308 no active", "cannot raise IN308"),
     Break(comment_codes, "deploy/functions/lock_instance.sql", "'IN201'", "'IN101'",
           "lacks IN101", PUT),

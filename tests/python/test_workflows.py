@@ -187,10 +187,25 @@ LEAVES = {
                 _broken("b", deploy=FRAME.format(made)),
                 "b",
                 4,
-                "::error ::revert scripts leave 1 difference",
+                "::error file=revert/b.sql,line=1::the revert script leaves 1 difference",
                 id=f"revert-leaves-{what.replace(' ', '-')}",
             )
             for what, made in LEAVES.items()
+        ),
+        *(
+            pytest.param(
+                # Gone with the table, once all is reverted.
+                GOOD | {"c": Sql(FRAME.format(made))},
+                "b",
+                4,
+                "::error file=revert/c.sql,line=1::the revert script leaves 1 difference",
+                id=f"a-later-revert-hides-{what}",
+            )
+            for what, made in {
+                "a-column": "alter table a add left_over int",
+                "a-grant": "grant select on a to public",
+                "a-comment": "comment on table a is 'left over'",
+            }.items()
         ),
         pytest.param(
             # Roles belong to no database: only the second deployment finds what is left.

@@ -14,12 +14,17 @@ __all__ = ["demo", "server"]
 
 @cli.command(short_help="Play a short story through the functions.")
 @target_argument
+@click.option(
+    "--definitions-only",
+    is_flag=True,
+    help="Publish the ten example connectors, and stop; integrations_admin is enough.",
+)
 @click.pass_context
-def demo(ctx: click.Context, target: str | None) -> None:
+def demo(ctx: click.Context, target: str | None, definitions_only: bool) -> None:
     """Play a short story through the stored functions, on realistic data."""
     from integrations_db.demo import run
 
-    run(configured(ctx, target)[2] or embedded(create=False), echo)
+    run(configured(ctx, target)[2] or embedded(create=False), echo, definitions_only)
 
 
 @cli.group(short_help="Start, stop and find the embedded PostgreSQL.")

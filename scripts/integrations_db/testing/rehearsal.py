@@ -23,6 +23,7 @@ from ..output import counted, drift_annotation, drift_text
 from ..project import Project
 from ..registry import Connection
 from ..revert import revert
+from ..script import shown
 from ..transaction import Listener
 from ..verify import verify
 from . import databases, servers
@@ -44,6 +45,8 @@ def rehearse(
     variables: Mapping[str, str],
 ) -> None:
     """Checks, deploys, verifies, tests, reverts, deploys again and compares, in a new database.
+
+    Each revert script must restore the catalogue that its change found.
 
     Args:
         project: whose plan.
@@ -81,10 +84,13 @@ def _played(
     variables: Mapping[str, str],
 ) -> None:
     target = Target(conninfo)
+    changes = project.plan.changes
     with closing(connect(target, listener.say)) as conn:
-        before = _catalogue(conn, project)
+        before: list[Catalogue] = []  # of each change, what there was before it
         with _step(say, "Deploy"):
-            deploy(conn, project, target, _WHO, listener, variables=variables)
+            for change in changes:
+                before.append(_catalogue(conn, project, *before[-1:]))
+                deploy(conn, project, target, _WHO, listener, to=change.id, variables=variables)
         with _step(say, "Verify"):
             _verified(conn, project, target, listener, say, variables)
     with _step(say, "pgTAP"):
@@ -94,18 +100,23 @@ def _played(
             say("There is no folder tests/pgtap, and --pgtap names none: nothing was tested.")
     with closing(connect(target, listener.say)) as conn:
         with _step(say, "Revert"):
-            revert(
-                conn,
-                project,
-                target,
-                _WHO,
-                listener,
-                lambda changes: True,
-                to=None,
-                variables=variables,
-            )
-            left = catalogue.compare(before, _catalogue(conn, project))
-            _alike(Drift(0, 0, (), "", left.differences, 0, ()), say, "revert scripts leave")
+            # One by one: to revert an earlier change may take away what a later one has left.
+            for index in reversed(range(len(changes))):
+                to = changes[index - 1].id if index else None
+                revert(
+                    conn,
+                    project,
+                    target,
+                    _WHO,
+                    listener,
+                    lambda changes: True,
+                    to=to,
+                    variables=variables,
+                )
+                left = catalogue.compare(before[index], _catalogue(conn, project, before[index]))
+                script = shown(project.path(index, "revert"))
+                found = Drift(0, 0, (), "", left.differences, 0, ())
+                _alike(found, say, f"{script}:1: the revert script leaves")
         with _step(say, "Deploy again"):
             deploy(conn, project, target, _WHO, listener, variables=variables)
         with _step(say, "Drift"):
@@ -138,8 +149,12 @@ def _checked(project: Project, say: Callable[[str], None]) -> None:
         raise Failure(f"the project has {counted(errors, 'error')}; nothing was deployed.")
 
 
-def _catalogue(conn: Connection, project: Project) -> Catalogue:
-    return catalogue.read(conn, (project.registry, marker.SCHEMA), conn.info.server_version)
+def _catalogue(conn: Connection, project: Project, known: Catalogue | None = None) -> Catalogue:
+    """Reads what there is; objects that are as in another catalogue take no room once more."""
+    found = catalogue.read(conn, (project.registry, marker.SCHEMA), conn.info.server_version)
+    if known is None:
+        return found
+    return {key: known[key] if known.get(key) == it else it for key, it in found.items()}
 
 
 def _verified(

@@ -62,7 +62,12 @@ __all__ = [
 ]
 
 _ROOM = 1 << 30  # bytes that memory must have free before a server lives there
-_SETTINGS = {"max_connections": "200", "max_prepared_transactions": "20", "timezone": "UTC"}
+_SETTINGS = {
+    "max_connections": "200",
+    "max_prepared_transactions": "20",
+    "timezone": "UTC",
+    "jit": "off",  # to compile a query over a few rows takes longer than to run it
+}
 _NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 

@@ -1,6 +1,6 @@
 -- Tests functions/complete_refresh.
 begin;
-select plan(42);
+select plan(46);
 
 select has_function('integrations', 'complete_refresh', array['uuid', 'text', 'integer']);
 select is(
@@ -155,9 +155,40 @@ select throws_ok(
 from pg_temp.claimed as c;
 select tests.unchanged('the second time changes nothing');
 
+-- Refreshed credentials are held to the definition, too, and the lease stays.
+select tests.as_superuser();
+do $$
+begin
+  perform integrations.register_definition(
+    'Salesforce', 'oauth2', '2.0.0', credentials_schema => '{"required": ["refresh_token"]}');
+  update integrations.integration_instances as i
+     set integration_id = tests.definition_id('Salesforce', '2.0.0')
+   where i.tenant_id = tests.tenant_a();
+end
+$$;
+select tests.as_service(tests.tenant_a());
+do $$
+begin
+  perform integrations.claim_refresh(tests.instance_id(tests.tenant_a()), 'w');
+  perform tests.remember();
+end
+$$;
+select throws_ok(
+  $$ select integrations.complete_refresh((tests.lease(tests.tenant_a())).lease, '{}', 2) $$,
+  'IN204', null, 'complete_refresh refuses credentials that do not fit');
+select tests.unchanged('which leaves the lease');
+do $$
+begin
+  perform integrations.fail_refresh(
+    (tests.lease(tests.tenant_a())).lease, 'no refresh_token', interval '0');
+end
+$$;
+
 -- Switched off, or without a key, under a lease.
 do $$
 begin
+  perform integrations.upgrade_instance(
+    tests.instance_id(tests.tenant_a()), tests.definition_id('Salesforce'));
   perform integrations.claim_refresh(tests.instance_id(tests.tenant_a()), 'w');
   perform integrations.set_instance_status(tests.instance_id(tests.tenant_a()), 'disabled');
   perform tests.remember();

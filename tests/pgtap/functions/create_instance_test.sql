@@ -1,6 +1,6 @@
 -- Tests functions/create_instance.
 begin;
-select plan(37);
+select plan(40);
 
 select has_function('integrations', 'create_instance', array['uuid', 'text', 'jsonb']);
 select is(
@@ -124,6 +124,32 @@ select lives_ok(
   'the service installs too, and another tenant may use the same name');
 select is(
   (tests.instance(tests.tenant_b())).config, '{}'::jsonb, 'the config is empty by default');
+
+reset role;
+do $$
+begin
+  perform integrations.set_definition_status(
+    integrations.register_definition(
+      'With schemas', 'api_key', '1.0.0',
+      credentials_schema => '{"properties": {"api_key": {"pattern": "^k"}}}',
+      config_schema => '{"properties": {"region": {"enum": ["eu", "us"]}}}'),
+    'published');
+end
+$$;
+select tests.as_tenant(tests.tenant_a());
+select throws_ok(
+  $$
+    select integrations.create_instance(
+      tests.definition_id('With schemas'), 'with schemas', '{"region": "mars"}')
+  $$,
+  'IN203', 'config does not fit the schema of the definition',
+  'create_instance refuses a config that does not fit');
+select lives_ok(
+  $$
+    select integrations.create_instance(
+      tests.definition_id('With schemas'), 'with schemas', '{"region": "us"}')
+  $$,
+  'and takes one that fits');
 
 select * from finish();
 rollback;

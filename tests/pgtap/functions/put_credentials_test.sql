@@ -1,6 +1,6 @@
 -- Tests functions/put_credentials.
 begin;
-select plan(62);
+select plan(65);
 
 select has_function('integrations', 'put_credentials', array['uuid', 'text', 'integer']);
 select is(
@@ -215,6 +215,38 @@ select throws_ok(
   $$ select integrations.put_credentials(tests.instance_id(tests.tenant_a()), '{}') $$, '42501',
   null, 'an auditor may not store credentials');
 select tests.unchanged('all these change nothing');
+
+reset role;
+do $$
+begin
+  perform integrations.set_definition_status(
+    integrations.register_definition(
+      'With schemas', 'api_key', '1.0.0',
+      credentials_schema => '{"properties": {"api_key": {"pattern": "^k"}}}',
+      config_schema => '{"properties": {"region": {"enum": ["eu", "us"]}}}'),
+    'published');
+  update integrations.integration_instances as i
+     set integration_id = tests.definition_id('With schemas')
+   where i.tenant_id = tests.tenant_a() and i.name = 'crm';
+end
+$$;
+select tests.as_service(tests.tenant_a());
+do $$
+begin
+  perform integrations.unlock('kek-1', tests.kek());
+end
+$$;
+select throws_ok(
+  $$
+    select integrations.put_credentials(tests.instance_id(tests.tenant_a()), '{"api_key": "x"}')
+  $$,
+  'IN204', 'credentials do not fit the schema of the definition',
+  'put_credentials refuses credentials that do not fit');
+select lives_ok(
+  $$
+    select integrations.put_credentials(tests.instance_id(tests.tenant_a()), '{"api_key": "kx"}')
+  $$,
+  'and takes those that fit');
 
 select * from finish();
 rollback;

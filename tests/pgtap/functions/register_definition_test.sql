@@ -1,6 +1,6 @@
 -- Tests functions/register_definition.
 begin;
-select plan(66);
+select plan(71);
 
 select has_function(
   'integrations', 'register_definition',
@@ -126,10 +126,24 @@ select throws_ok(
 select throws_ok(
   pg_catalog.format(
     'select integrations.register_definition(''X'', ''oauth2'', ''1.0.0'', %s => %L)', p, s),
-  'IN105', 'schema is not supported', 'register_definition refuses ' || s || ' as ' || p)
+  'IN105', 'schema is invalid or not supported',
+  'register_definition refuses ' || s || ' as ' || p)
 from pg_catalog.unnest(array['credentials_schema', 'config_schema']) as p
      cross join pg_catalog.unnest(
-       array['{"type": "object"}', 'true', 'false', '[]', '"x"', 'null']) as s;
+       array[
+         '[]', '"x"', 'null', '{"type": "any"}', '{"properties": {"a": {"$ref": "#/b"}}}',
+         '{"unevaluatedProperties": false}'
+       ]) as s;
+select is(
+  tests.error_of(
+    $$
+      select integrations.register_definition(
+        'X', 'oauth2', '1.0.0', config_schema => '{"properties": {"a/b": {"minLength": -1}}}')
+    $$)
+    ->> 'detail',
+  'config_schema, pointer "/properties/a~1b/minLength": '
+    || 'it must be an integer from 0 to 2147483647.',
+  'the refusal says which schema, where and why');
 select is(
   tests.error_of(
     $$ select integrations.register_definition('X', 'OAuth2', '1.0.0', null, 'internal') $$)
@@ -150,6 +164,30 @@ select throws_ok(
   $$ select integrations.register_definition('X', 'oauth2', '1.0.0') $$, '42501', null,
   'an auditor may not register');
 select tests.unchanged('what was denied is not there');
+
+select tests.as_admin();
+select lives_ok(
+  $$
+    select integrations.register_definition(
+      'With schemas', 'oauth2', '1.0.0', credentials_schema => '{"type": "object"}');
+    select integrations.register_definition('With schemas', 'oauth2', '1.0.1', config_schema => 'true');
+    select integrations.register_definition('With schemas', 'oauth2', '1.0.2')
+  $$,
+  'schemas are taken');
+select tests.as_owner();
+select results_eq(
+  $$
+    select d.version::text, c.kind, c.schema, c.rules
+      from integrations_private.compiled_schemas as c
+           join integrations.integration_definitions as d on d.id = c.definition_id
+     where d.name = 'With schemas'
+     order by d.version
+  $$,
+  $$
+    values ('1.0.0', 'credentials', '{"type": "object"}'::jsonb, '[{"type": ["object"]}]'::jsonb),
+           ('1.0.1', 'config', 'true', '[{}]')
+  $$,
+  'and compiled, but for those that take everything');
 
 select * from finish();
 rollback;

@@ -1,6 +1,6 @@
 -- Tests functions/update_config.
 begin;
-select plan(33);
+select plan(36);
 
 select has_function('integrations', 'update_config', array['uuid', 'jsonb']);
 select is(
@@ -105,6 +105,31 @@ select lives_ok(
 select is(
   (tests.instance(tests.tenant_a())).config, '{"region": "eu"}'::jsonb,
   'and the other tenant''s stays as it was');
+
+reset role;
+do $$
+begin
+  perform integrations.set_definition_status(
+    integrations.register_definition(
+      'With schemas', 'api_key', '1.0.0',
+      credentials_schema => '{"properties": {"api_key": {"pattern": "^k"}}}',
+      config_schema => '{"properties": {"region": {"enum": ["eu", "us"]}}}'),
+    'published');
+  update integrations.integration_instances as i
+     set integration_id = tests.definition_id('With schemas')
+   where i.tenant_id = tests.tenant_a() and i.name = 'crm';
+end
+$$;
+select tests.as_tenant(tests.tenant_a());
+select throws_ok(
+  $$
+    select integrations.update_config(tests.instance_id(tests.tenant_a()), '{"region": "mars"}')
+  $$,
+  'IN203', 'config does not fit the schema of the definition',
+  'update_config refuses a config that does not fit');
+select lives_ok(
+  $$ select integrations.update_config(tests.instance_id(tests.tenant_a()), '{"region": "us"}') $$,
+  'and takes one that fits');
 
 select * from finish();
 rollback;

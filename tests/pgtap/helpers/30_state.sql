@@ -16,6 +16,8 @@ select md5(string_agg(r.image, E'\n' order by r.image))
     union all
     select k::text from integrations_private.key_encryption_keys as k
     union all
+    select c::text from integrations_private.compiled_schemas as c
+    union all
     select l::text from integrations_private.refresh_leases as l
     union all
     select a::text from integrations_private.audit_log as a

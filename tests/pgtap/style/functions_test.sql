@@ -59,6 +59,7 @@ select set_eq(
            ('unlock', 'v', 'integrations_owner'),
            ('unlock_key', 'v', 'integrations_owner'),
            ('update_config', 'v', 'integrations_owner'),
+           ('upgrade_instance', 'v', 'integrations_owner'),
            ('wrapped_keys', 'v', 'integrations_owner')
   $$,
   'the definer functions are these, and those across tenants belong to the keymaster');
@@ -193,6 +194,7 @@ select set_eq(
             'instance_id uuid, status integrations.integration_instance_status, '
             'reason text DEFAULT NULL::text', 'void'),
            ('delete_instance', 'instance_id uuid', 'void'),
+           ('upgrade_instance', 'instance_id uuid, integration_id uuid', 'void'),
            ('unlock', 'kek_id text, kek bytea', 'integer'),
            ('put_credentials',
             'instance_id uuid, credentials text, '

@@ -8,7 +8,7 @@ select tables_are(
   'integrations_private',
   array[
     'tenant_keys', 'key_encryption_keys', 'audit_log', 'audit_log_default', 'read_leases',
-    'refresh_leases'
+    'refresh_leases', 'compiled_schemas'
   ]);
 select views_are('integrations', array['instance_overview', 'audit_trail', 'key_overview']);
 select views_are('integrations_private', array[]::name[]);
@@ -40,22 +40,24 @@ select functions_are(
     'open_read_lease', 'put_credentials', 'read_with_lease', 'record_connection',
     'reencrypt_batch', 'register_definition', 'rename_instance', 'retire_key',
     'revoke_credentials', 'rewrap_keys', 'set_definition_status', 'set_instance_status',
-    'set_tenant', 'unlock', 'unlock_key', 'update_config', 'wrapped_keys'
+    'set_tenant', 'unlock', 'unlock_key', 'update_config', 'upgrade_instance', 'wrapped_keys'
   ]);
 select functions_are(
   'integrations_private',
   array[
     'add_audit_partition', 'add_to_keyring', 'bound_audit_default', 'check_config',
-    'check_kek', 'check_name', 'credentials_expire_at', 'credentials_subkey',
-    'data_key_check_value', 'decrypt_bytes', 'decrypt_text', 'drop_audit_partition',
-    'encrypt_bytes', 'encrypt_text', 'envelope_key_id', 'examine_connections', 'examine_data',
-    'examine_objects', 'examine_roles', 'examine_settings', 'hmac', 'instance_may_move',
-    'kek_check_value', 'list_audit_gaps', 'list_audit_partitions', 'list_keys', 'lock_active_key',
+    'schema_violation', 'check_kek', 'check_name', 'compile_schema', 'credentials_expire_at',
+    'credentials_subkey', 'data_key_check_value', 'decrypt_bytes', 'decrypt_text',
+    'drop_audit_partition', 'encrypt_bytes', 'encrypt_text', 'envelope_key_id', 'evaluate_schema',
+    'examine_connections', 'examine_data', 'examine_objects', 'examine_roles', 'examine_settings',
+    'find_loop', 'find_reference', 'hmac', 'instance_may_move', 'items_are_unique',
+    'kek_check_value', 'keyword_problem', 'list_audit_gaps', 'list_audit_partitions', 'list_keys', 'lock_active_key',
     'lock_audit_log', 'lock_instance', 'lock_refresh_lease', 'month_of', 'move_instance',
-    'open_credentials', 'opened_key', 'parse_credentials', 'quarantine_reason', 'random_bytes',
+    'open_credentials', 'opened_key', 'parse_credentials', 'pointer_token', 'quarantine_reason',
+    'random_bytes',
     'register_kek', 'require_tenant', 'require_usable', 'seal_credentials', 'stamp_last_used',
     'store_tenant_key', 'tg_audit_log__append_only', 'tg_integration_definitions__immutable',
-    'unwrap_key', 'wrapping_passphrase', 'write_audit'
+    'translate_pattern', 'unwrap_key', 'wrapping_passphrase', 'write_audit'
   ]);
 select is_empty(
   $$

@@ -175,6 +175,7 @@ select set_eq(
       ('integrations.set_instance_status(uuid,integrations.integration_instance_status,text)',
        'integrations_tenant svc_integration'),
       ('integrations.delete_instance(uuid)', 'integrations_tenant svc_integration'),
+      ('integrations.upgrade_instance(uuid,uuid)', 'integrations_tenant svc_integration'),
       ('integrations.unlock(text,bytea)', 'svc_integration'),
       ('integrations.put_credentials(uuid,text,integer)', 'svc_integration'),
       ('integrations.get_credentials(uuid)', 'svc_integration'),

@@ -65,6 +65,8 @@ select set_eq(
     values ('integrations.integration_definitions', 'credentials_schema'),
            ('integrations.integration_definitions', 'config_schema'),
            ('integrations.integration_instances', 'config'),
+           ('integrations_private.compiled_schemas', 'schema'),
+           ('integrations_private.compiled_schemas', 'rules'),
            ('integrations_private.audit_log', 'detail')
   $$,
   'the other documents are plaintext');

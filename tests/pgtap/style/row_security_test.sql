@@ -20,8 +20,11 @@ select set_eq(
        and c.relkind in ('r', 'p')
        and not (c.relrowsecurity and c.relforcerowsecurity)
   $$,
-  array['integrations.integration_definitions', 'integrations_private.key_encryption_keys'],
-  'without it are only the two tables that hold nothing of a tenant');
+  array[
+    'integrations.integration_definitions', 'integrations_private.compiled_schemas',
+    'integrations_private.key_encryption_keys'
+  ],
+  'without it are only the three tables that hold nothing of a tenant');
 select set_eq(
   $$
     select p.polrelid::regclass::text, p.polname::text, p.polpermissive, p.polcmd::text,

@@ -74,7 +74,7 @@ select throws_ok(
   'a superuser does not empty the log');
 select throws_ok(
   'truncate integrations.integration_definitions, integrations.integration_instances, '
-    'integrations_private.refresh_leases', 'IN102',
+    'integrations_private.refresh_leases, integrations_private.compiled_schemas', 'IN102',
   null,
   'nor by way of another table');
 set local session_replication_role = replica;

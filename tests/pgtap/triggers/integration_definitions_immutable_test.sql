@@ -111,7 +111,7 @@ select throws_ok(
   'nor with the draft beside it');
 select throws_ok(
   'truncate integrations.integration_definitions, integrations.integration_instances, '
-    'integrations_private.refresh_leases', 'IN102',
+    'integrations_private.refresh_leases, integrations_private.compiled_schemas', 'IN102',
   null,
   'a superuser does not empty the table');
 select throws_ok(
@@ -127,7 +127,7 @@ select throws_ok(
   'IN102', null, 'a replica does not change one');
 select throws_ok(
   'truncate integrations.integration_definitions, integrations.integration_instances, '
-    'integrations_private.refresh_leases', 'IN102',
+    'integrations_private.refresh_leases, integrations_private.compiled_schemas', 'IN102',
   null,
   'a replica does not empty the table');
 set local session_replication_role = origin;

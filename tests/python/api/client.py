@@ -104,6 +104,9 @@ class Client:
     def update_config(self, instance_id: UUID | None, config: object) -> None:
         self.call("update_config", instance_id=instance_id, config=Jsonb(config))
 
+    def upgrade_instance(self, instance_id: UUID | None, integration_id: UUID | None) -> None:
+        self.call("upgrade_instance", instance_id=instance_id, integration_id=integration_id)
+
     def rename_instance(self, instance_id: UUID | None, name: str | None) -> None:
         self.call("rename_instance", instance_id=instance_id, name=name)
 

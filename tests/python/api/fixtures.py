@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from integrations_db.testing.servers import Server
 from .client import Client
 from .cluster import Cluster
 from .server_log import Log
-from .world import ROLES, STRANGER, World, connect
+from .world import ROLES, STRANGER, Pool, World, connect
 
 
 @pytest.fixture(scope="session")
@@ -64,16 +64,31 @@ def shared_kek() -> tuple[str, bytes]:
     return "kek-2026", secrets.token_bytes(32)
 
 
+@pytest.fixture(scope="session")
+def shared_connections(shared_logins: dict[str, str]) -> Iterator[Pool]:
+    """Connections to it, closed before the logins go."""
+    with closing(Pool()) as pool:
+        yield pool
+
+
 @pytest.fixture
 def world(
     shared_database: str,
     shared_logins: dict[str, str],
     shared_definition: UUID,
     shared_kek: tuple[str, bytes],
+    shared_connections: Pool,
 ) -> Iterator[World]:
-    """The shared database with fresh connections, which are closed afterwards."""
+    """The shared database, with connections that are as good as new."""
     with ExitStack() as stack:
-        yield World(shared_database, shared_logins, shared_definition, *shared_kek, stack)
+        yield World(
+            shared_database,
+            shared_logins,
+            shared_definition,
+            *shared_kek,
+            stack,
+            shared_connections,
+        )
 
 
 @pytest.fixture

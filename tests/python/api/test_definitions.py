@@ -71,8 +71,9 @@ def test_a_new_definition_is_a_draft_with_what_was_registered(world: World) -> N
         ({"docs_url": "javascript:alert(1)"}, "22023"),
         ({"docs_url": "https://a b"}, "22023"),
         ({"credentials_schema": None}, "22023"),
-        ({"config_schema": Jsonb({"type": "object"})}, "IN105"),
-        ({"credentials_schema": Jsonb(True)}, "IN105"),
+        ({"config_schema": Jsonb({"type": "any"})}, "IN105"),
+        ({"credentials_schema": Jsonb({"$ref": "https://x.example/schema"})}, "IN105"),
+        ({"credentials_schema": Jsonb("{}")}, "IN105"),
         ({"credentials_schema": Jsonb([])}, "IN105"),
         ({"config_schema": Jsonb(None)}, "IN105"),
     ],
@@ -150,7 +151,7 @@ def test_the_catalogue_is_never_emptied(world: World) -> None:
     registered(world)
     tables = (
         "integrations.integration_definitions, integrations.integration_instances,"
-        " integrations_private.refresh_leases"
+        " integrations_private.refresh_leases, integrations_private.compiled_schemas"
     )
     for target in ("integrations.integration_definitions cascade", tables):
         for replication_role in ("origin", "replica"):

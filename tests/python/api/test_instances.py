@@ -126,6 +126,7 @@ def test_a_disabled_or_revoked_instance_is_out_of_use(world: World, status: str)
         lambda: world.svc.get_credentials(instance_id),
         lambda: world.svc.put_credentials(instance_id, "{}"),
         lambda: world.svc.update_config(instance_id, {}),
+        lambda: world.svc.upgrade_instance(instance_id, world.definition),
         lambda: world.svc.record_connection(instance_id, True),
         lambda: world.svc.record_connection(instance_id, False),
     ):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,7 +14,7 @@ import pytest
 
 from .client import Client
 
-__all__ = ["ROLES", "STRANGER", "World", "connect"]
+__all__ = ["ROLES", "STRANGER", "Pool", "World", "connect"]
 
 ROLES = ("svc_integration", "integrations_tenant", "integrations_admin", "integrations_auditor")
 """The roles whose members come in from outside."""
@@ -28,6 +28,7 @@ select (select sum(hashtextextended(t::text, 0)) from integrations.integration_d
        (select sum(hashtextextended(t::text, 0)) from integrations_private.tenant_keys as t),
        (select sum(hashtextextended(t::text, 0))
           from integrations_private.key_encryption_keys as t),
+       (select sum(hashtextextended(t::text, 0)) from integrations_private.compiled_schemas as t),
        (select sum(hashtextextended(t::text, 0)) from integrations_private.read_leases as t),
        (select sum(hashtextextended(t::text, 0)) from integrations_private.refresh_leases as t),
        (select sum(hashtextextended(t::text, 0)) from integrations_private.audit_log as t)
@@ -37,6 +38,68 @@ select (select sum(hashtextextended(t::text, 0)) from integrations.integration_d
 def connect(conninfo: str) -> psycopg.Connection[Any]:
     """Connects in autocommit mode: a test shows its transactions."""
     return psycopg.connect(conninfo, autocommit=True)
+
+
+# What DISCARD ALL does, but for the prepared statements, which psycopg believes are there.
+_FORGET = """
+close all; set session authorization default; reset all; unlisten *;
+select pg_advisory_unlock_all(); discard temp; discard sequences
+"""
+
+
+class Kept(psycopg.Connection[Any]):
+    """A connection that a later test may have, too.
+
+    Attributes:
+        heard: whether somebody listens to its notices.
+    """
+
+    heard = False
+
+    def add_notice_handler(self, callback: Callable[[psycopg.errors.Diagnostic], None]) -> None:
+        self.heard = True
+        super().add_notice_handler(callback)
+
+
+@dataclass(repr=False)
+class Pool:
+    """Connections that are handed from test to test: what a server keeps in mind of a database,
+    and a function once compiled, cost more than most tests.
+
+    Between two tests a connection forgets all that belongs to a session; one of which anything
+    else was changed is not handed on.
+    """
+
+    idle: dict[str, list[Kept]] = field(default_factory=dict)
+
+    @contextmanager
+    def lend(self, conninfo: str) -> Iterator[Kept]:
+        """Gives a connection in autocommit mode, as good as new."""
+        waiting = self.idle.setdefault(conninfo, [])
+        conn = waiting.pop() if waiting else Kept.connect(conninfo, autocommit=True)
+        try:
+            yield conn
+        finally:
+            if self._forgets(conn):
+                waiting.append(conn)
+            else:
+                conn.close()
+
+    @staticmethod
+    def _forgets(conn: Kept) -> bool:
+        if conn.closed or conn.heard or not conn.autocommit or conn.isolation_level is not None:
+            return False
+        try:
+            conn.execute(_FORGET, prepare=False)
+        except psycopg.Error:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Closes those that nobody has."""
+        for waiting in self.idle.values():
+            for conn in waiting:
+                conn.close()
 
 
 @dataclass(repr=False)
@@ -51,7 +114,9 @@ class World:
         definition: a published definition.
         kek_id: the name of a KEK.
         kek: its 32 bytes.
-        stack: closes the connections.
+        stack: closes the connections, or gives them back.
+        pool: where the connections that are named by a role come from, if not made anew.
+        lent: those that this world has, by conninfo.
     """
 
     dsn: str
@@ -60,6 +125,8 @@ class World:
     kek_id: str
     kek: bytes
     stack: ExitStack
+    pool: Pool | None = None
+    lent: dict[str, Client] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return "World()"  # no password and no key in the report of a failed test
@@ -72,26 +139,37 @@ class World:
         """Gives a new connection of any login."""
         return Client(self.stack.enter_context(connect(conninfo)))
 
+    def of(self, role: str) -> Client:
+        """Gives the connection of a role's login, or of the stranger; an earlier test had it."""
+        return self._lent(self.logins[role])
+
+    def _lent(self, conninfo: str) -> Client:
+        if conninfo not in self.lent:
+            if self.pool is None:
+                return self.log_in(conninfo)
+            self.lent[conninfo] = Client(self.stack.enter_context(self.pool.lend(conninfo)))
+        return self.lent[conninfo]
+
     @cached_property
     def svc(self) -> Client:
-        return self.client("svc_integration")
+        return self.of("svc_integration")
 
     @cached_property
     def tenant(self) -> Client:
-        return self.client("integrations_tenant")
+        return self.of("integrations_tenant")
 
     @cached_property
     def admin(self) -> Client:
-        return self.client("integrations_admin")
+        return self.of("integrations_admin")
 
     @cached_property
     def auditor(self) -> Client:
-        return self.client("integrations_auditor")
+        return self.of("integrations_auditor")
 
     @cached_property
     def superuser(self) -> Client:
         """Looks at what nobody else may see, and tampers."""
-        return self.log_in(self.dsn)
+        return self._lent(self.dsn)
 
     def unlocked(self, tenant_id: UUID) -> AbstractContextManager[None]:
         """One transaction of the service with a tenant's keys open."""

@@ -1,0 +1,10 @@
+-- Revert integrations:functions/translate_pattern from pg
+
+begin;
+set local search_path = pg_catalog, pg_temp;
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
+drop function integrations_private.translate_pattern(text);
+
+commit;
