@@ -142,6 +142,23 @@ def _sql(given: Sequence[str]) -> str:
     return text
 
 
+def _type(given: Sequence[str]) -> str:
+    text = _sql(given)
+    if rest := sqltext.after_type(text):
+        raise ValueError(f"{rest!r} is no part of a type: a default has a variable, a rule a kind")
+    return text
+
+
+def _rule(given: Sequence[str]) -> str:
+    text = _sql(given)
+    if not re.match(r"check\b|foreign\s+key\b", text, re.IGNORECASE):
+        raise ValueError(
+            "begins with check or foreign key; no other rule can be NOT VALID. "
+            "A unique one is an index (kind index, unique=true)"
+        )
+    return text
+
+
 def _body(given: Sequence[str]) -> str:
     text = _one(given).strip("\n")
     if _TAG.search(text):
@@ -178,6 +195,17 @@ def _columns(given: Sequence[str]) -> list[sqltext.Column]:
     return found
 
 
+def _tenant_columns(given: Sequence[str]) -> list[sqltext.Column]:
+    found = _columns(given)
+    for column in found:
+        if column.is_unique:
+            raise ValueError(
+                f"{column.definition!r}: a key leads with tenant_id, or it tells whether another "
+                "tenant has the value; (tenant_id, id) is the primary key, others are an index"
+            )
+    return found
+
+
 def _arguments(given: Sequence[str]) -> list[sqltext.Argument]:
     found = sqltext.arguments(_listed(given))
     for argument in found:
@@ -200,14 +228,17 @@ _READERS: Mapping[str, Callable[[Sequence[str]], Any]] = {
     "names": _names,
     "labels": _labels,
     "sql": _sql,
+    "type": _type,
+    "rule": _rule,
     "body": _body,
     "text": _text,
     "flag": _flag,
     "columns": _columns,
+    "tenant_columns": _tenant_columns,
     "arguments": _arguments,
     "keys": _keys,
 }
-_LISTS = ("names", "labels", "columns", "arguments", "keys")
+_LISTS = ("names", "labels", "columns", "tenant_columns", "arguments", "keys")
 
 
 # -- what templates may call --------------------------------------------------------------------
@@ -322,11 +353,11 @@ def _function_comment(comment: str, callers: Sequence[str]) -> str:
     return f"{comment}\nCallable by {', '.join(callers) or 'its owner only'}."
 
 
-def _trigger_type(timing: str, events: Sequence[str]) -> int:
+def _trigger_type(timing: str, events: Sequence[str], level: str) -> int:
     """Returns what the catalogue has for when a trigger fires."""
     bits = {"insert": 4, "delete": 8, "update": 16, "truncate": 32}
-    level = 0 if "truncate" in events else 1
-    return level + (2 if timing == "before" else 0) + sum(bits[event] for event in events)
+    when = {"before": 2, "after": 0, "instead of": 64}
+    return (level == "row") + when[timing] + sum(bits[event] for event in events)
 
 
 def _fold(*parts: str, indent: str = "", width: int = _WIDTH) -> str:

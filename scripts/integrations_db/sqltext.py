@@ -12,6 +12,7 @@ __all__ = [
     "Argument",
     "Column",
     "Key",
+    "after_type",
     "arguments",
     "columns",
     "comment",
@@ -259,6 +260,11 @@ class Column:
         return "primary" in self._words
 
     @property
+    def is_unique(self) -> bool:
+        """Whether it is a key by itself."""
+        return bool({"primary", "unique"} & set(self._words))
+
+    @property
     def has_default(self) -> bool:
         """Whether it has a default, or is generated."""
         return bool({"default", "generated"} & set(self._words))
@@ -353,6 +359,11 @@ def _type_and_rest(text: str) -> tuple[str, str]:
         if depth == 0 and token.kind == "word" and word.lower() in _END_OF_TYPE:
             return text[: token.start].strip(), text[token.start :].strip()
     return text.strip(), ""
+
+
+def after_type(text: str) -> str:
+    """Returns what follows a type that is not part of it: ``not null``, ``generated …``."""
+    return _type_and_rest(text)[1]
 
 
 @dataclass(frozen=True, slots=True)
