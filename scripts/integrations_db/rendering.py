@@ -524,6 +524,8 @@ class Templates:
                     value = False if variable.type == "flag" else value
                 else:
                     value = _READERS[variable.type](values)
+                if variable.default is None and value in ("", []):
+                    raise ValueError("is empty")
                 found[name] = _chosen(value, variable.choices) if variable.choices else value
             except ValueError as error:
                 wrong.append(f"{name}: {error}")

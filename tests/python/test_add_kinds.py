@@ -545,6 +545,8 @@ def test_what_may_differ_from_the_examples(pgtap_server: Server, tmp_path: Path)
         # What ALL means depends on the version of the server.
         ("grants", dict(role="r", tables="t", privileges="all"), "is one of select, insert"),
         ("column", dict(table="t", column="c", type="int not null"), "'not null' is no part of"),
+        ("column", dict(table="t", column="c", type=" "), "type: is empty"),
+        ("index", dict(table="t", columns=""), "columns: is empty"),
         ("constraint", dict(table="t", definition="unique (c)"), "is an index"),
         ("tenant_table", dict(owner="o", columns="id bigint primary key"), "leads with tenant_id"),
         ("tenant_table", dict(owner="o", columns="a text unique"), "leads with tenant_id"),

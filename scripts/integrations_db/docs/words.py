@@ -117,7 +117,7 @@ def result(function: Function, ident: str) -> str:
     columns = [_argument(it, ident) for it in function.arguments if it.mode == "t"]
     if columns:
         return one_line(f"table({', '.join(columns)})")
-    if function.kind == "procedure":
+    if function.returns is None or function.kind == "procedure":
         return ""
     return f"{'setof ' if function.set else ''}{one_line(short_type(function.returns, ident))}"
 
