@@ -289,7 +289,8 @@ def _name_of(first: str, *rest: str) -> str:
     """Returns a name made of several, the first of them shortened where it would be too long."""
     end = "".join(f"_{part}" for part in rest)
     room = max(1, _LONGEST - len(end.encode()))
-    return first.encode()[:room].decode(errors="ignore") + end
+    name = first.encode()[:room].decode(errors="ignore") + end
+    return name.encode()[:_LONGEST].decode(errors="ignore")
 
 
 def _after(stem: str, table: str) -> str:

@@ -17,7 +17,7 @@ import pytest
 from api.cluster import Cluster
 from every_kind import CHANGES, EXAMPLES, OWNER, READER, SCHEMA, empty_project, write_every_kind
 from faults.dumps import dump
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from small_project import rows, run, sqitch
 
@@ -432,6 +432,7 @@ def odd_database(pgtap_server: Server) -> Iterator[str]:
     names=st.lists(_odd, min_size=9, max_size=9, unique_by=lambda text: text[:40]),
     labels=st.lists(_odd, min_size=3, max_size=3, unique=True),
 )
+@example(names=["s", "$1", "t", "c", "o", "x" * 63, "v", "i", "tenants"], labels=["a", "b", "c"])
 def test_odd_names(
     tmp_path_factory: pytest.TempPathFactory,
     odd_database: str,
