@@ -3242,6 +3242,7 @@ declare
   v_entry jsonb;
   v_part jsonb;
   v_keys jsonb;
+  v_matched text[];                          -- names that met a pattern; NULL for the others
   v_text text;
   v_number numeric;
   v_count integer;
@@ -3253,7 +3254,13 @@ begin
       using errcode = 'program_limit_exceeded';
   end if;
 
-  while v_done < v_known loop
+  loop
+    -- Here, and not where a rule is done: a condition that fails leaves before that, and a thousand
+    -- of them would cost nothing.
+    if steps < 0 then
+      raise exception 'validation takes too many steps' using errcode = 'program_limit_exceeded';
+    end if;
+    exit when v_done = v_known;
     v_done := v_done + 1;
     v_rule := rules -> v_numbers[v_done];
     v_value := v_values[v_places[v_done]];
@@ -3455,6 +3462,7 @@ begin
 
       v_list := coalesce(v_rules -> 'patternProperties', '[]');
       if v_list <> '[]' then
+        v_matched := array[]::text[];
         for v_i in 0 .. pg_catalog.jsonb_array_length(v_keys) - 1 loop
           v_text := v_keys ->> v_i;
           v_count := pg_catalog.char_length(v_text);
@@ -3467,7 +3475,7 @@ begin
             steps := steps - (v_entry -> 1)::integer - v_count * (v_entry -> 2)::integer / 1000;
             exit when steps < 0;
             if v_text ~ ((v_entry ->> 0) collate pg_catalog."C") then
-              v_part := v_part - v_text;
+              v_matched[v_i + 1] := v_text;
               v_known := v_known + 1;
               v_numbers[v_known] := (v_entry -> 3)::integer;
               v_values[v_known] := v_value -> v_text;
@@ -3479,6 +3487,8 @@ begin
           end loop;
           exit when steps < 0;
         end loop;
+        -- At once: one by one, each would copy what is left.
+        v_part := v_part - v_matched;
       end if;
 
       if v_part <> '{}' then
@@ -3569,10 +3579,6 @@ begin
         v_pointers[v_known] := pointer;
         v_are_named[v_known] := v_is_named;
       end loop;
-    end if;
-
-    if steps < 0 then
-      raise exception 'validation takes too many steps' using errcode = 'program_limit_exceeded';
     end if;
   end loop;
 
@@ -4504,7 +4510,7 @@ declare
   v_places text[] := array[]::text[];
   v_last jsonb;
   v_other integer;
-  v_comparisons integer := 0;
+  v_passed integer := 0;
 begin
   for v_i in 0 .. v_count - 1 loop
     v_hashes[v_i + 1] := pg_catalog.jsonb_hash_extended(items -> v_i, 0)::text;
@@ -4521,14 +4527,15 @@ begin
         return false;
       end if;
 
-      -- The hash of different values. Nobody has them but who looks for them.
-      v_comparisons := v_comparisons + 1;
-      if v_comparisons > 1000 then
-        raise exception 'too many items of an array have the same hash'
-          using errcode = 'program_limit_exceeded';
-      end if;
+      -- The hash of different values. Nobody has them but who looks for them, so the way to the
+      -- next one of that hash counts, too.
       loop
         v_other := v_other - 1;
+        v_passed := v_passed + 1;
+        if v_passed > 1000 then
+          raise exception 'too many items of an array have the same hash'
+            using errcode = 'program_limit_exceeded';
+        end if;
         exit when v_other = v_i or v_hashes[v_other + 1] = v_hashes[v_i + 1];
       end loop;
     end loop;

@@ -127,6 +127,30 @@ HEAVY: dict[str, tuple[dict[str, Any], str]] = {
         {"properties": {"a": {"uniqueItems": True}}},
         json.dumps({"a": [["x" if i in (n, n + 32) else 0 for i in range(96)] for n in range(60)]}),
     ),
+    "items with one hash, far apart": (
+        {"properties": {"a": {"uniqueItems": True}}},
+        json.dumps(
+            {
+                "a": [
+                    *([n, [[]]] for n in range(900)),
+                    *range(1000, 6000),
+                    *([n, [], []] for n in range(900)),
+                ]
+            }
+        ),
+    ),
+    "conditions that fail at once, any": (
+        {"properties": {"a": {"contains": {"anyOf": [False] * 9000}}}},
+        json.dumps({"a": [0] * 21000}),
+    ),
+    "conditions that fail at once, one": (
+        {"properties": {"a": {"contains": {"oneOf": [{"type": "null"}] * 3000}}}},
+        json.dumps({"a": [0] * 21000}),
+    ),
+    "names that meet many patterns": (
+        {"patternProperties": {f"{n}|^": True for n in range(14)}, "additionalProperties": False},
+        json.dumps({str(n): 0 for n in range(5500)}),
+    ),
 }  # fmt: skip
 
 
