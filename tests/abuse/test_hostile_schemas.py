@@ -48,6 +48,7 @@ def nested(levels: int) -> str:
 
 ABS = "ab" * 4000
 SPREAD = "".join("ab"[n * n * 7 // 3 % 5 % 2] for n in range(8000))
+MANY = "".join(chr(0x100 + 2 * n) for n in range(500))
 LOOPS: dict[str, object] = {
     "itself": {"$ref": "#"},
     "a part": {"properties": {"a": {"$ref": "#/properties/a"}}},
@@ -74,6 +75,10 @@ TOO_MUCH: dict[str, object] = {
     "look-ahead at every place": {"pattern": "(?:(?=.*x)a|b)*z"},
     "nested look-ahead": {"pattern": "^(?=.*(?=.*(?=.*x)))z"},
     "a pattern of a name": {"patternProperties": {"(.?){200}": {}}},
+    "classes that tell many characters apart": {"pattern": "[^a]{150}" + MANY},
+    "the same, and left out": {"patternProperties": {"(?:[^a]?){40}" + MANY: {}}},
+    "the same, one by one": {"pattern": "[^a]?" * 70 + MANY},
+    "the same, within groups": {"pattern": "(?:(?:.x){5}){12}y*" + MANY},
     "a huge divisor": {"multipleOf": 10**1001},
 }
 HEAVY: dict[str, tuple[dict[str, Any], str]] = {
