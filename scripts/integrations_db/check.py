@@ -282,6 +282,7 @@ def check_target(conn: Connection, project: Project) -> list[Finding]:
                 f"by {it.started_by}: {unfinished_text(it)}",
             )
             for it in marker.unfinished(conn, project.registry, plan.project)
+            if not it.settled(known)
         ]
     return findings
 

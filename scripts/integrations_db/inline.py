@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from integrations_db.lexer import Reference, Scan, Statement, parts, scan, tokens
+from integrations_db.registry import NAMES
 from integrations_db.script import OF_PSQL, Script, ScriptError, read_script, shown
 
 __all__ = ["Inlined", "inlined"]
@@ -26,11 +27,16 @@ _INCLUDE = re.compile(
 _INCLUDES = frozenset(("i", "ir", "include", "include_relative"))
 # What would end, or leave, the larger script.
 _LEAVES = frozenset(("q", "quit", "c", "connect"))
+_USES = re.compile(r":(?:['\"]|\{\?)?(\w+)")
+_SETS_COLUMNS = re.compile(r"\\gset\b")
 _SETS = re.compile(r"\\(?:set|getenv)\s+(\w+)")
 _SETS_ANY = re.compile(r"\\(?:gset|prompt)\b")
 _COPY_ROWS = re.compile(r"copy\b.*\bfrom\s+(?:stdin|stdout)\b", re.IGNORECASE | re.DOTALL)
 # The same by psql: its scanner passes over the rows, ours does not.
 _META_ROWS = re.compile(r"\\copy\b.*\bfrom\s+p?stdin\b", re.IGNORECASE)
+_READS = re.compile(
+    r"\A\\(?:copy\b.*\bfrom|lo_import)\s+(?!p?stdin\b|program\b)('(?:[^']|'')*'|\S+)", re.IGNORECASE
+)
 _END_OF_ROWS = re.compile(r"^\\\.\r?(?:\n|\Z)", re.MULTILINE)
 _DEEPEST = 20  # files that include each other
 
@@ -42,10 +48,14 @@ class Inlined:
     Attributes:
         text: whole lines.
         rows: whether rows of COPY are among them, which psql cannot pass over in a false ``\\if``.
+        unset: the variables that it names and must not find set, as a script before may leave them.
+        files: those that psql reads when it runs, as the script names them.
     """
 
     text: str
     rows: bool
+    unset: tuple[str, ...]
+    files: tuple[str, ...] = ()
 
 
 def inlined(
@@ -69,11 +79,13 @@ def inlined(
     found = scan(read, variables)
     _check_metas(script.path, read, found)
     _check_variables(script.path, read, found, variables)
+    unset = _unset(found, variables)
     if framed:
         text = _unframed(script, variables)
-        return Inlined(text + _ending(script.path, text), False)
+        return Inlined(text + _ending(script.path, text), False, unset)
     rows = read != source or any(_COPY_ROWS.match(s.text) for s in found.statements)
-    return Inlined(source + _ending(script.path, read), rows)
+    files = [name for s in found.statements for name in _READS.findall(s.text)]
+    return Inlined(source + _ending(script.path, read), rows, unset, tuple(files))
 
 
 def _source(script: Script) -> str:
@@ -145,9 +157,17 @@ def _with_includes(source: str, path: Path, root: Path, depth: int = 0) -> str:
 
 def _check_metas(path: Path, source: str, found: Scan) -> None:
     """Refuses meta-commands that the larger script would not survive."""
-    depth = 0
+    conditions: list[bool] = []  # of each \if that is open: whether its \else was there
+    sets_columns = any(_SETS_COLUMNS.match(statement.text) for statement in found.statements)
     for statement in found.statements:
-        if not statement.text.startswith("\\"):
+        meta = statement.text.startswith("\\")
+        if NAMES in statement.text and (meta or sets_columns):
+            raise ScriptError(
+                f"{_at(path, source, statement.offset)}: variables of psql that begin with {NAMES} "
+                "are those of the script for a change board, and this one might set them. Give "
+                "them other names."
+            )
+        if not meta:
             continue
         where = _at(path, source, statement.offset)
         for name in _META.findall(statement.text):
@@ -156,10 +176,17 @@ def _check_metas(path: Path, source: str, found: Scan) -> None:
                     f"{where}: \\{name} would end or leave the whole script for a change board, "
                     "not only this part of it. Do without it, or deploy this change by itself."
                 )
-            depth += (name == "if") - (name == "endif")
-            if depth < 0:
-                raise ScriptError(f"{where}: \\endif without \\if")
-    if depth:
+            if name == "if":
+                conditions.append(False)
+            elif name in ("elif", "else", "endif"):
+                if not conditions:
+                    raise ScriptError(f"{where}: \\{name} without \\if")
+                if name != "endif" and conditions[-1]:
+                    raise ScriptError(f"{where}: \\{name} after \\else")
+                conditions[-1] = conditions[-1] or name == "else"
+                if name == "endif":
+                    conditions.pop()
+    if conditions:
         raise ScriptError(f"{shown(path)}: \\if without \\endif")
 
 
@@ -179,6 +206,15 @@ def _check_variables(path: Path, source: str, found: Scan, variables: Mapping[st
                 f"{_at(path, source, reference.offset)}: the variable {reference.name} is not set. "
                 f"Give it with --set {reference.name}=VALUE, or in sqitch.conf (deploy.variables)."
             )
+
+
+def _unset(found: Scan, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Returns the variables that a script names, also in meta-commands, and that are not set."""
+    names = {reference.name for reference in found.references}
+    for statement in found.statements:
+        if statement.text.startswith("\\"):
+            names.update(_USES.findall(statement.text))
+    return tuple(sorted(n for n in names - variables.keys() if not OF_PSQL.fullmatch(n)))
 
 
 def _may_be_text(source: str, reference: Reference) -> bool:

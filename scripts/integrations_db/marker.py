@@ -8,6 +8,7 @@ Table and schema exist only while there is such a row: nothing of them is left i
 
 from __future__ import annotations
 
+from collections.abc import Container
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -101,6 +102,10 @@ class Unfinished:
     started_by: str
     running: bool
     outcome: str | None
+
+    def settled(self, deployed: Container[str]) -> bool:
+        """Tells whether another tool has recorded it since, by the IDs of what is deployed."""
+        return (self.change_id in deployed) == (self.action == "deploy")
 
 
 def unfinished(conn: Connection, registry: str, project: str) -> list[Unfinished]:

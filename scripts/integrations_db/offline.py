@@ -156,7 +156,9 @@ class _Part:
         own_transaction: whether it has a BEGIN itself.
         deferred: whether constraints are to be deferred again before it, as they are declared.
         adopts: whether settings may have been stored before it.
-        variables: the lines that set its variables, if it does not have those of all.
+        files: those that psql reads when it runs, as a line of a comment each.
+        variables: the lines that set its variables, if it does not have those of all, and unset
+            what it must not find set.
     """
 
     path: str
@@ -170,6 +172,7 @@ class _Part:
     own_transaction: bool
     deferred: bool
     adopts: bool
+    files: list[str]
     variables: list[str]
 
 
@@ -344,7 +347,11 @@ def _part(
         own_transaction=script.own_transaction,
         deferred=deferred,
         adopts=adopts,
-        variables=variables.lines(script.kind),
+        files=[plain(f"{name}, by {_path(project, script)}") for name in found.files],
+        variables=[
+            *variables.lines(script.kind),
+            *(f"\\unset {name}" for name in found.unset),
+        ],
     )
 
 
@@ -357,8 +364,12 @@ def _steps(
 ) -> list[_Step]:
     """Returns the changes as the template has them, in the order in which they run."""
     # By the texts so far: whether constraints may wait, and settings be stored for new sessions.
-    first = min(indexes)
-    deferring = any(map(_deferring, (project.path(index, "deploy") for index in range(first))))
+    earlier = [project.path(index, "deploy") for index in range(min(indexes))]
+    deferring = any(
+        _deferring(path.read_text(errors="replace")) for path in earlier if path.exists()
+    )
+    # Constraints of another project are not to be seen.
+    deferring = deferring or bool(_outside(project, range(max(indexes) + 1)))
     storing = False
     steps = []
     for number, index in enumerate(indexes, 1):
@@ -368,7 +379,7 @@ def _steps(
             check = project.script(index, "verify", variables.known["verify"])
         obstacle = next((s for s in (script, check) if s and s.execution != "atomic"), None)
         part = _part(project, script, variables, framed=obstacle is None, adopts=storing)
-        deferring = deferring or _deferring(script.path)
+        deferring = deferring or _deferring(part.text)
         storing = storing or stores(script.source)
         verify = None
         if check:
@@ -395,9 +406,9 @@ def _steps(
     return steps
 
 
-def _deferring(path: Path) -> bool:
-    """Tells whether a script may make constraints that wait, by its text."""
-    return path.exists() and b"deferr" in path.read_bytes().lower()
+def _deferring(text: str) -> bool:
+    """Tells whether a script may make constraints that wait."""
+    return "deferr" in text.lower()
 
 
 def _record(project: Project, index: int, kind: marker.Action, requires: _Requires) -> str:
@@ -516,6 +527,13 @@ def _rendered(
         ],
         ids=literal([change.id for change in changes]),
         barriers=[step for step in steps if step.script.rows or (step.verify and step.verify.rows)],
+        files=[
+            file
+            for step in steps
+            for part in (step.script, step.verify)
+            if part
+            for file in part.files
+        ],
         elsewhere=[] if revert else _outside(project, range(chosen.low, chosen.high)),
         requiring=registry.requiring_query(None, project.registry, [c.id for c in changes])
         if revert
@@ -570,6 +588,17 @@ def _stands(plan: Plan, count: int) -> str:
     )
 
 
+def _name(part: Path, file: Path) -> None:
+    """Gives a file its name, unless there is one of that name."""
+    try:
+        os.link(part, file)
+    except FileExistsError:
+        raise
+    except OSError:  # as on the file systems of USB sticks, which know no links
+        file.touch(exist_ok=False)
+        os.replace(part, file)
+
+
 def write(text: str, file: Path) -> None:
     """Writes the script to a file, whole or not at all; never over another.
 
@@ -580,7 +609,7 @@ def write(text: str, file: Path) -> None:
     try:
         try:
             part.write_text(text, encoding="utf-8", newline="")
-            os.link(part, file)
+            _name(part, file)
         finally:
             part.unlink(missing_ok=True)
     except FileExistsError:

@@ -156,7 +156,7 @@ def _unfinished(
     known = {there.id for there in deployed}
     stale: list[str] = []
     for mark in marker.unfinished(run.conn, run.project.registry, run.project.plan.project):
-        if (mark.change_id in known) == (mark.action == "deploy"):
+        if mark.settled(known):
             stale.append(mark.change_id)
             continue
         following = changes[0].id if changes else None

@@ -427,6 +427,15 @@ def _verify_frame(steps: Sequence[_Step]) -> _Frame:
     return frame
 
 
+def _changes_strings(step: _Step) -> bool:
+    """Tells whether a statement changes where the strings after it end."""
+    return (
+        bool(_STRINGS.search(step.statement.text))
+        and step.head[0] not in ("CREATE", "ALTER", "COMMENT")
+        and not _STRINGS_ON.match(step.statement.text)
+    )
+
+
 def _only_psql(scanned: Scan, steps: Sequence[_Step]) -> tuple[int, str] | None:
     """Returns where in the source and why only psql can run a script, or None."""
     found: list[tuple[int, str]] = []
@@ -436,11 +445,7 @@ def _only_psql(scanned: Scan, steps: Sequence[_Step]) -> tuple[int, str] | None:
             found.append((statement.offset, f"psql's {text.split()[0]}"))
         elif step.head[0] == "COPY" and {"STDIN", "STDOUT"} & set(words(text, 5000)):
             found.append((statement.offset, "COPY from or to the client"))
-        elif (
-            _STRINGS.search(text)
-            and step.head[0] not in ("CREATE", "ALTER", "COMMENT")
-            and not _STRINGS_ON.match(text)
-        ):
+        elif _changes_strings(step):
             found.append((statement.offset, "standard_conforming_strings changes how it is read"))
     for reference in scanned.references:
         if OF_PSQL.fullmatch(reference.name):
@@ -485,7 +490,9 @@ def read_script(path: Path, kind: Kind, variables: Mapping[str, str] | None = No
         what, offset = scanned.unclosed
         raise ScriptError(f"{where(offset)}: this {_WHAT[what]} is not closed before the file ends")
     metas = [step.statement.text for step in steps if step.statement.text.startswith("\\")]
-    if frame.refusal and all(_STRAIGHT.match(meta) for meta in metas):
+    # Where strings are read otherwise, what ends them, and so the transaction, is not known.
+    strings = any(map(_changes_strings, steps))
+    if frame.refusal and not strings and all(_STRAIGHT.match(meta) for meta in metas):
         step, why = frame.refusal
         raise ScriptError(
             f"{where(step.statement.offset)}: {why}: the script would do nothing and yet count as "

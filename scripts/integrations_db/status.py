@@ -82,7 +82,7 @@ def status(conn: Connection, project: Project) -> Status:
         latest=deployed[-1] if deployed else None,
         tags=tags,
         changed=() if stray else state.edited(project, deployed),
-        unfinished=tuple(unfinished),
+        unfinished=tuple(mark for mark in unfinished if not mark.settled(known)),
         stray=stray,
     )
 

@@ -261,7 +261,7 @@ def run_script(conn: Connection, script: Script, lock_timeout: float | None) -> 
     heed(conn, script.source)
 
 
-def _execute(conn: Connection, commands: list[str], declared: bool) -> None:
+def _execute(conn: Connection, commands: list[str], declared: bool) -> bool:
     """Sends commands in one message.
 
     Args:
@@ -270,16 +270,21 @@ def _execute(conn: Connection, commands: list[str], declared: bool) -> None:
         declared: whether constraints are to be deferred again as they are declared. The end of a
             script has checked them all, which holds until the transaction ends; SQL knows no way
             back but names.
+
+    Returns:
+        Whether some were deferred.
     """
     if not declared:
         conn.execute("; ".join(commands).encode())
-        return
+        return False
     cursor = conn.execute("; ".join([*commands, _ANY_DEFERRED]).encode())
     cursor.set_result(-1)
     if cursor.fetchone() == (True,):
         found = conn.execute(DEFERRED.encode()).fetchone()
         if found and found[0]:
             conn.execute(f"SET CONSTRAINTS {found[0]} DEFERRED".encode())
+            return True
+    return False
 
 
 def opening(run: Run, script: Script | None, begin: str | None = "BEGIN") -> list[str]:
@@ -357,7 +362,10 @@ def clean(run: Run, script: Script, verify: Script | None = None) -> None:
     """
     commands = _cleaning(run, script, verify)
     try:
-        _execute(run.conn, commands, declared=verify is not None and verify.own_transaction)
+        if _execute(run.conn, commands, declared=verify is not None and verify.own_transaction):
+            # Nor must it take this back.
+            again = f"RELEASE SAVEPOINT {VERIFY_SAVEPOINT}; SAVEPOINT {VERIFY_SAVEPOINT}"
+            run.conn.execute(again.encode())
     except psycopg.Error as error:
         raise ScriptFailed(shown(script.path), script.path, error) from None
 

@@ -103,6 +103,18 @@ def test_constraints_wait_for_a_verify_script_that_needs_it(counting: str, tmp_p
     assert rows(counting, "select count(*) from made") == [(0,)]
 
 
+def test_constraints_wait_after_a_rollback_in_the_midst_too(
+    empty_database: str, tmp_path: Path
+) -> None:
+    made = (
+        "begin;\ncreate table made (id int primary key deferrable initially deferred);\ncommit;\n"
+    )
+    once = "begin;\ninsert into made values (1), (1);\ndelete from made;\nrollback;\n"
+    write_project(tmp_path, {"a": Sql(made, verify=once * 2)})
+    deploy(tmp_path, empty_database)
+    assert recorded(empty_database) == ["a"]
+
+
 def test_a_constraint_that_the_script_broke_is_its_own_error(counting: str, tmp_path: Path) -> None:
     broken = (
         "create table made (id int primary key deferrable initially deferred);\n"

@@ -151,6 +151,8 @@ def complete(folder: Path, line: str) -> list[str]:
 def test_what_is_offered(project: Path) -> None:
     assert complete(project, "deploy --to ") == ["a", "b/c", "@release-1", "d"]
     assert complete(project, "revert --to @") == ["@release-1"]
+    assert complete(project, "sql --from @release-1 --to ") == ["a", "b/c", "@release-1", "d"]
+    assert complete(project, "sql --from b") == ["b/c"]
     assert complete(project, "deploy ") == ["prod.eu", "staging"]
     assert {"deploy", "revert", "status"} <= set(complete(project, ""))
     # Elsewhere it is the project that came with the program.

@@ -52,7 +52,8 @@ KINDS = {
         "insert into waits values (1, 2), (2, 1);\nend;\n",
         "begin;\ndrop table waits;\ncommit;\n",
         "begin;\ninsert into waits values (3, 4);\nupdate waits set other = 1 where id = 3;\n"
-        "rollback;\nbegin;\nselect 1 / count(*) from waits;\nrollback;\n",
+        "rollback;\nbegin;\ninsert into waits values (3, 4);\n"
+        "update waits set other = 1 where id = 3;\nselect 1 / count(*) from waits;\nrollback;\n",
     ),
     "quoted": Sql(
         "begin;\ncreate function public.quoted() returns text language sql as\n"
@@ -449,6 +450,11 @@ def test_a_lock_that_others_hold_stops_it(empty_database: str, tmp_path: Path) -
         conn.execute("select * from a")
         done = psql(empty_database, text, tmp_path)
         assert (done.returncode, "lock timeout" in done.stderr) == (3, True)
+    with psycopg.connect(empty_database) as conn:
+        conn.execute("lock sqitch.changes")
+        done = psql(empty_database, text.replace("', '5s'", "', '100ms'"), tmp_path)
+        assert (done.returncode, "lock timeout" in done.stderr) == (3, True)
+        assert "It has" not in done.stdout
     assert psql(empty_database, text, tmp_path).returncode == 0
 
 
@@ -534,6 +540,7 @@ def test_surroundings_that_are_wrong(empty_database: str, tmp_path: Path) -> Non
     text = written(tmp_path)
     alone = psql(empty_database, text, tmp_path, "-1")
     assert (alone.returncode, "run it without -1" in alone.stderr) == (3, True)
+    assert "CONTEXT" not in alone.stderr
     for kind in ("VERSION_NUM", "SERVER_VERSION_NUM"):
         old = psql(empty_database, text.replace(f":{kind}", "149999"), tmp_path)
         assert (old.returncode, "PostgreSQL 15 or newer" in old.stderr) == (3, True)
@@ -545,7 +552,33 @@ def test_surroundings_that_are_wrong(empty_database: str, tmp_path: Path) -> Non
         assert (done.returncode, said in done.stderr) == (3, True), done.stderr
     done = psql(empty_database, text, tmp_path, "-v", "integrations_db_name=a <b>")
     assert (done.returncode, "a name may hold no <" in done.stderr) == (3, True)
+    for wait in ("soon", "nan", "-1", ""):
+        done = psql(empty_database, text, tmp_path, "-v", f"integrations_db_wait={wait}")
+        said = f"integrations_db_wait is no number of seconds: {wait}\n"
+        assert (done.returncode, said in done.stderr) == (3, True), done.stderr
     assert rows(empty_database, "select to_regnamespace('sqitch')") == [(None,)]
+
+
+def test_a_script_finds_no_variables_of_others(
+    empty_database: str, other: str, tmp_path: Path
+) -> None:
+    """Neither those of a script before it, nor those of the one who runs it."""
+    write_project(
+        tmp_path,
+        {
+            "a": Sql("\\set v 1\nselect 1 as w \\gset\ncreate table a (id int);\n"),
+            "b": Sql("\\if :{?v}\n  select 1 / 0;\n\\endif\ncreate table b (id int);\n"),
+            "c": Sql(
+                "create table c as select x[1:w] as x, x[1:y] as y\n"
+                "  from (select array[1, 2, 3] as x, 2 as w, 2 as y) as t;\n"
+            ),
+        },
+    )
+    done = psql(empty_database, written(tmp_path), tmp_path, "-v", "y=3")
+    assert done.returncode == 0, done.stderr
+    assert run(tmp_path, "deploy", other).returncode == 0
+    same(empty_database, other)
+    assert rows(empty_database, "select x, y from c") == [([1, 2], [1, 2])]
 
 
 def test_a_psqlrc_does_not_matter(empty_database: str, other: str, tmp_path: Path) -> None:
@@ -605,7 +638,8 @@ def test_an_ordinary_role_deploys_and_another_may_not(
     text = written(tmp_path)
     stranger = login("pg_monitor", empty_database)
     done = psql(stranger, text, tmp_path)
-    assert (done.returncode, "permission denied for database" in done.stderr) == (3, True)
+    assert (done.returncode, "may not create the registry" in done.stderr) == (3, True)
+    assert "Nothing was touched" in done.stderr and "GRANT CREATE ON DATABASE" in done.stderr
     owner = login("pg_monitor", empty_database)
     user = psycopg.conninfo.conninfo_to_dict(owner)["user"]
     with psycopg.connect(empty_database, autocommit=True) as conn:
@@ -616,6 +650,9 @@ def test_an_ordinary_role_deploys_and_another_may_not(
     assert rows(empty_database, "select tableowner from pg_tables where tablename = 'changes'") == [
         (user,)
     ]
+    done = psql(stranger, text, tmp_path)
+    assert (done.returncode, "permission denied for schema sqitch" in done.stderr) == (3, True)
+    assert "Nothing was touched. Connect as the role that deploys" in done.stderr
 
 
 def test_the_lock_is_given_back_and_kept_from_scripts(empty_database: str, tmp_path: Path) -> None:

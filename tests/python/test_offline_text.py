@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from small_project import Sql, run, table, write_project
 
 from integrations_db.errors import Failure, Usage
 from integrations_db.inline import inlined
-from integrations_db.offline import offline_script
+from integrations_db.offline import offline_script, write
 from integrations_db.project import load_project
 from integrations_db.script import read_script
 
@@ -103,9 +106,20 @@ def test_the_command(tmp_path: Path) -> None:
     done = run(tmp_path, "sql", "-o", "absent/out.sql", **epoch)
     assert (done.returncode, "cannot be written: No such file" in done.stderr) == (1, True)
     assert sorted(path.name for path in tmp_path.glob(".*")) == []
+    assert run(tmp_path, "sql", "-o", "-", **epoch).stdout == first.stdout
     assert run(tmp_path, "sql", "--revert").returncode == 2
     assert run(tmp_path, "sql", "--to", "nosuch").returncode == 1
     assert run(tmp_path, "sql", SOURCE_DATE_EPOCH="soon").returncode == 2
+
+
+def test_a_file_where_no_links_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a USB stick."""
+    monkeypatch.setattr(os, "link", Mock(side_effect=PermissionError(errno.EPERM, "no links")))
+    file = tmp_path / "out.sql"
+    write("approved\n", file)
+    with pytest.raises(Failure, match="is there already"):
+        write("other\n", file)
+    assert (file.read_text(), list(tmp_path.iterdir())) == ("approved\n", [file])
 
 
 @pytest.mark.parametrize(
@@ -118,6 +132,10 @@ def test_the_command(tmp_path: Path) -> None:
         ("\\connect other\nselect 1;\n", "would end or leave"),
         ("\\if true\nselect 1;\n", "without .endif"),
         ("\\endif\nselect 1;\n", "without .if"),
+        ("select 1;\n\\else\n", r"deploy/x\.sql:3: \\else without .if"),
+        ("\\if true\n\\else\n\\if true\n\\endif\n\\elif true\n\\endif\n", r"elif after .else"),
+        ("\\set integrations_db_there 9\n", r"deploy/x\.sql:2: variables of psql that begin"),
+        ("select 9 as integrations_db_there\n\\gset\n", "Give them other names"),
         ("\\i :file\n", "known only when it runs"),
         ("\\i nosuch.sql\n", r"nosuch\.sql: cannot be read: No such file"),
         ("\\ir x.sql\n", "files include each other"),
@@ -160,6 +178,28 @@ def test_variables_of_each_kind_are_set_before_its_scripts(tmp_path: Path) -> No
     first, second = own.index("\\set v 'one'\n"), own.index("\\set v 'it''s two'\n")
     assert own.index("-- >>>>>>>> deploy/a.sql") > first
     assert own.index("-- <<<<<<<< deploy/a.sql") < second < own.index("-- >>>>>>>> verify/a.sql")
+
+
+def test_files_that_must_be_there_are_named(tmp_path: Path) -> None:
+    reads = "\\copy t from 'it''s.csv' csv\n\\copy t from stdin\n1\n\\.\n\\lo_import photo.png\n"
+    write_project(tmp_path, {"a": Sql(reads), "b": table("b", note="FILES")})
+    assert (
+        "FILES that are not in this one, and that psql reads from where it is run\n--\n"
+        "--   'it''s.csv', by deploy/a.sql\n--   photo.png, by deploy/a.sql\n--\n"
+    ) in text(tmp_path)
+    assert "FILES that" not in text(tmp_path, start="a")
+
+
+def test_constraints_are_deferred_again_wherever_they_may_be_made(tmp_path: Path) -> None:
+    writes = Sql("select 1;\n", verify="begin;\ninsert into t values (1);\nrollback;\n")
+    again = "deferred', 'select') \\gexec"
+    write_project(tmp_path, {"a": Sql("select 1;\n"), "b": writes})
+    assert again not in text(tmp_path)
+    (tmp_path / "more.sql").write_text("create table t (id int unique deferrable);\n")
+    write_project(tmp_path, {"a": Sql("\\i more.sql\n"), "b": writes})
+    assert again in text(tmp_path)
+    write_project(tmp_path, {"a": Sql("select 1;\n"), "b": replace(writes, requires=["other:t"])})
+    assert again in text(tmp_path)
 
 
 def parts(script: str) -> dict[str, str]:

@@ -206,6 +206,11 @@ def test_not_atomic(tmp_path: Path, source: str, line: int, why: str) -> None:
         ("select :'SQLSTATE';", 1, ":SQLSTATE"),
         ("set standard_conforming_strings = off;", 1, "standard_conforming_strings"),
         ("select set_config('standard_conforming_strings', 'off', false);", 1, "standard_"),
+        (
+            "begin;\nset standard_conforming_strings = off;\nselect 'a\\';b';\ncommit;",
+            2,
+            "standard_",
+        ),
         ("create index concurrently i on t (a);\n\\echo done", 2, r"\echo"),
         ("begin;\n\\i other.sql\n", 2, r"psql's \i"),  # which may commit
     ],

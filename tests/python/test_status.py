@@ -128,6 +128,13 @@ def test_an_unfinished_script_is_told(folder: Path, empty_database: str) -> None
     assert 'error: the deploy of "index" was begun on 2' in done.stdout
     assert said in done.stdout
 
+    # Another tool, which knows no marks, has recorded it since.
+    (folder / "deploy/index.sql").write_text("select 1;\n")
+    done = sqitch(folder, empty_database, "deploy", "--to", "index", "{target}")
+    assert done.returncode == 0, done.stderr
+    assert run_json(folder, "status", empty_database)["unfinished"] == []
+    assert "was begun" not in run(folder, "check", empty_database).stdout
+
 
 @pytest.mark.database
 def test_an_unfinished_script_that_still_runs(folder: Path, empty_database: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from integrations_db.cli import completing
 from integrations_db.cli.group import cli
 from integrations_db.cli.options import set_option
 from integrations_db.cli.session import configured
@@ -19,12 +20,14 @@ __all__ = ["sql"]
     "--from",
     "start",
     metavar="CHANGE",
+    shell_complete=completing.changes,
     help="The change that the database stands at; default: none, or with --revert the last one.",
 )
 @click.option(
     "--to",
     "end",
     metavar="CHANGE",
+    shell_complete=completing.changes,
     help="The last change to deploy; default: all. With --revert: the change that stays.",
 )
 @click.option("--revert", is_flag=True, help="Revert instead of deploying.")
@@ -36,7 +39,7 @@ __all__ = ["sql"]
     "file",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write to this file, which must not be there yet; default: standard output.",
+    help="Write to this file, which must not be there yet; default, or -: standard output.",
 )
 @click.pass_context
 def sql(
@@ -67,7 +70,7 @@ def sql(
         everything=everything,
         variables=variables,
     )
-    if file is None:
+    if file is None or str(file) == "-":
         echo_exactly(text)
         return
     write(text, file)
