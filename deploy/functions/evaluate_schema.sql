@@ -46,6 +46,7 @@ declare
   v_entry jsonb;
   v_part jsonb;
   v_keys jsonb;
+  v_matched text[];                          -- names that met a pattern; NULL for the others
   v_text text;
   v_number numeric;
   v_count integer;
@@ -57,7 +58,13 @@ begin
       using errcode = 'program_limit_exceeded';
   end if;
 
-  while v_done < v_known loop
+  loop
+    -- Here, and not where a rule is done: a condition that fails leaves before that, and a thousand
+    -- of them would cost nothing.
+    if steps < 0 then
+      raise exception 'validation takes too many steps' using errcode = 'program_limit_exceeded';
+    end if;
+    exit when v_done = v_known;
     v_done := v_done + 1;
     v_rule := rules -> v_numbers[v_done];
     v_value := v_values[v_places[v_done]];
@@ -259,6 +266,7 @@ begin
 
       v_list := coalesce(v_rules -> 'patternProperties', '[]');
       if v_list <> '[]' then
+        v_matched := array[]::text[];
         for v_i in 0 .. pg_catalog.jsonb_array_length(v_keys) - 1 loop
           v_text := v_keys ->> v_i;
           v_count := pg_catalog.char_length(v_text);
@@ -271,7 +279,7 @@ begin
             steps := steps - (v_entry -> 1)::integer - v_count * (v_entry -> 2)::integer / 1000;
             exit when steps < 0;
             if v_text ~ ((v_entry ->> 0) collate pg_catalog."C") then
-              v_part := v_part - v_text;
+              v_matched[v_i + 1] := v_text;
               v_known := v_known + 1;
               v_numbers[v_known] := (v_entry -> 3)::integer;
               v_values[v_known] := v_value -> v_text;
@@ -283,6 +291,8 @@ begin
           end loop;
           exit when steps < 0;
         end loop;
+        -- At once: one by one, each would copy what is left.
+        v_part := v_part - v_matched;
       end if;
 
       if v_part <> '{}' then
@@ -373,10 +383,6 @@ begin
         v_pointers[v_known] := pointer;
         v_are_named[v_known] := v_is_named;
       end loop;
-    end if;
-
-    if steps < 0 then
-      raise exception 'validation takes too many steps' using errcode = 'program_limit_exceeded';
     end if;
   end loop;
 

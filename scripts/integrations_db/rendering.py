@@ -142,6 +142,23 @@ def _sql(given: Sequence[str]) -> str:
     return text
 
 
+def _type(given: Sequence[str]) -> str:
+    text = _sql(given)
+    if rest := sqltext.after_type(text):
+        raise ValueError(f"{rest!r} is no part of a type: a default has a variable, a rule a kind")
+    return text
+
+
+def _rule(given: Sequence[str]) -> str:
+    text = _sql(given)
+    if not re.match(r"check\b|foreign\s+key\b", text, re.IGNORECASE):
+        raise ValueError(
+            "begins with check or foreign key; no other rule can be NOT VALID. "
+            "A unique one is an index (kind index, unique=true)"
+        )
+    return text
+
+
 def _body(given: Sequence[str]) -> str:
     text = _one(given).strip("\n")
     if _TAG.search(text):
@@ -178,6 +195,17 @@ def _columns(given: Sequence[str]) -> list[sqltext.Column]:
     return found
 
 
+def _tenant_columns(given: Sequence[str]) -> list[sqltext.Column]:
+    found = _columns(given)
+    for column in found:
+        if column.is_unique:
+            raise ValueError(
+                f"{column.definition!r}: a key leads with tenant_id, or it tells whether another "
+                "tenant has the value; (tenant_id, id) is the primary key, others are an index"
+            )
+    return found
+
+
 def _arguments(given: Sequence[str]) -> list[sqltext.Argument]:
     found = sqltext.arguments(_listed(given))
     for argument in found:
@@ -185,19 +213,32 @@ def _arguments(given: Sequence[str]) -> list[sqltext.Argument]:
     return found
 
 
+def _chosen(value: Any, choices: Sequence[str]) -> Any:
+    """Returns a value, or each of a list, as the choice that it is; large or small is the same."""
+    if isinstance(value, list):
+        return _unique([_chosen(one, choices) for one in value])
+    for choice in choices:
+        if value is None or value.lower() == choice.lower():
+            return value and choice
+    raise ValueError(f"is one of {', '.join(choices)}")
+
+
 _READERS: Mapping[str, Callable[[Sequence[str]], Any]] = {
     "name": _name,
     "names": _names,
     "labels": _labels,
     "sql": _sql,
+    "type": _type,
+    "rule": _rule,
     "body": _body,
     "text": _text,
     "flag": _flag,
     "columns": _columns,
+    "tenant_columns": _tenant_columns,
     "arguments": _arguments,
     "keys": _keys,
 }
-_LISTS = ("names", "labels", "columns", "arguments", "keys")
+_LISTS = ("names", "labels", "columns", "tenant_columns", "arguments", "keys")
 
 
 # -- what templates may call --------------------------------------------------------------------
@@ -248,7 +289,8 @@ def _name_of(first: str, *rest: str) -> str:
     """Returns a name made of several, the first of them shortened where it would be too long."""
     end = "".join(f"_{part}" for part in rest)
     room = max(1, _LONGEST - len(end.encode()))
-    return first.encode()[:room].decode(errors="ignore") + end
+    name = first.encode()[:room].decode(errors="ignore") + end
+    return name.encode()[:_LONGEST].decode(errors="ignore")
 
 
 def _after(stem: str, table: str) -> str:
@@ -291,6 +333,16 @@ def _samples(columns: Sequence[sqltext.Column]) -> dict[str, str] | None:
     }
 
 
+def _tenant_type(columns: Sequence[sqltext.Column]) -> str:
+    """Returns the type of a tenant's id."""
+    return next((column.type for column in columns if column.name == "tenant_id"), "uuid")
+
+
+def _tenants(columns: Sequence[sqltext.Column]) -> tuple[str, str] | None:
+    """Returns the ids of two tenants for a test; None if they cannot be told."""
+    return sqltext.two_of(_tenant_type(columns))
+
+
 def _result(returns: str) -> str:
     """Returns the body of a function of which only the result is known."""
     kind = returns.lower().split("(")[0].split()[0]
@@ -302,11 +354,11 @@ def _function_comment(comment: str, callers: Sequence[str]) -> str:
     return f"{comment}\nCallable by {', '.join(callers) or 'its owner only'}."
 
 
-def _trigger_type(timing: str, events: Sequence[str]) -> int:
+def _trigger_type(timing: str, events: Sequence[str], level: str) -> int:
     """Returns what the catalogue has for when a trigger fires."""
     bits = {"insert": 4, "delete": 8, "update": 16, "truncate": 32}
-    level = 0 if "truncate" in events else 1
-    return level + (2 if timing == "before" else 0) + sum(bits[event] for event in events)
+    when = {"before": 2, "after": 0, "instead of": 64}
+    return (level == "row") + when[timing] + sum(bits[event] for event in events)
 
 
 def _fold(*parts: str, indent: str = "", width: int = _WIDTH) -> str:
@@ -348,6 +400,8 @@ def _environment(folders: Sequence[Path]) -> SandboxedEnvironment:
         "result": _result,
         "samples": _samples,
         "table_columns": _table_columns,
+        "tenant_type": _tenant_type,
+        "tenants": _tenants,
         "transaction": _transaction,
         "trigger_function": lambda table, task: _name_of(f"tg_{table}_", task),
         "trigger_type": _trigger_type,
@@ -471,10 +525,9 @@ class Templates:
                     value = False if variable.type == "flag" else value
                 else:
                     value = _READERS[variable.type](values)
-                said = value if isinstance(value, list) else [value]
-                if variable.choices and not set(said) <= {None, *variable.choices}:
-                    raise ValueError(f"is one of {', '.join(variable.choices)}")
-                found[name] = value
+                if variable.default is None and value in ("", []):
+                    raise ValueError("is empty")
+                found[name] = _chosen(value, variable.choices) if variable.choices else value
             except ValueError as error:
                 wrong.append(f"{name}: {error}")
         if missing or wrong:

@@ -12,6 +12,7 @@ __all__ = [
     "Argument",
     "Column",
     "Key",
+    "after_type",
     "arguments",
     "columns",
     "comment",
@@ -20,6 +21,7 @@ __all__ = [
     "keys",
     "literal",
     "split",
+    "two_of",
 ]
 
 # What cannot be a name without quotes, at least somewhere: all keywords of PostgreSQL 18 but the
@@ -62,12 +64,15 @@ _TYPES = {
     "timestamp": "timestamp without time zone",
     "timestamptz": "timestamp with time zone",
     "timetz": "time with time zone",
+    "varbit": "bit varying",
     "varchar": "character varying",
 }
 _SHOWN = re.compile(
-    "bigint|boolean|bytea|character varying|character|cidr|date|double precision|inet|integer|"
-    "interval|jsonb?|macaddr8?|numeric|oid|real|smallint|text|time with(?:out)? time zone|"
-    "timestamp with(?:out)? time zone|tsquery|tsvector|uuid|xml|(?:int4|int8|num|date|ts|tstz)range"
+    "bigint|bit(?: varying)?|boolean|bytea|character(?: varying)?|cidr|date|double precision|inet|"
+    "integer|interval(?: (?:year|month|day|hour|minute|second)"
+    "(?: to (?:month|hour|minute|second))?)?|jsonb?|macaddr8?|numeric|oid|real|smallint|text|"
+    "time with(?:out)? time zone|timestamp with(?:out)? time zone|tsquery|tsvector|uuid|xml|"
+    "(?:int4|int8|num|date|ts|tstz)range"
 )
 # A value of each kind of type, for rows that tests insert.
 _SAMPLES = {
@@ -82,6 +87,11 @@ _SAMPLES = {
     "timestamp without time zone": "'2026-01-01 00:00:00'",
     "uuid": "pg_catalog.gen_random_uuid()",
 } | dict.fromkeys(("bigint", "double precision", "integer", "numeric", "real", "smallint"), "0")
+# Two values of what the id of a tenant may be.
+_TWO = {
+    "uuid": ("00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"),
+    "text": ("tenant a", "tenant b"),
+} | dict.fromkeys(("bigint", "integer", "smallint"), ("1", "2"))
 _END_OF_TYPE = frozenset(
     "not null default references check generated collate primary unique constraint storage "
     "compression".split()
@@ -189,10 +199,12 @@ def _shown_type(text: str) -> str | None:
     if not found:
         return None
     name, mod, zone = found["name"], found["mod"], found["zone"] or ""
+    if name == "float" and mod:  # counts binary digits, and says only which of two types it is
+        name, mod = ("real" if int(mod) <= 24 else "double precision"), None
     name = name + zone if zone else _TYPES.get(name, name)
     if not _SHOWN.fullmatch(name):
         return None
-    if name == "character" and mod is None:
+    if name in ("bit", "character") and mod is None:
         mod = "1"
     if mod:
         mod = mod.replace(" ", "")
@@ -248,6 +260,11 @@ class Column:
         return "primary" in self._words
 
     @property
+    def is_unique(self) -> bool:
+        """Whether it is a key by itself."""
+        return bool({"primary", "unique"} & set(self._words))
+
+    @property
     def has_default(self) -> bool:
         """Whether it has a default, or is generated."""
         return bool({"default", "generated"} & set(self._words))
@@ -291,9 +308,21 @@ class Column:
         return "" if {"references", "check"} & set(self._words) else _SAMPLES.get(shown, "")
 
 
+def two_of(type_: str) -> tuple[str, str] | None:
+    """Returns two values of a type as texts, None if it is not one that identifies tenants."""
+    shown = _shown_type(type_) or ""
+    shown = shown.partition("(")[0]
+    return _TWO.get("text" if shown == "character varying" else shown)
+
+
 def _format_type(text: str) -> str:
     """Returns an expression for what the catalogue calls a type that is not PostgreSQL's own."""
-    return f"pg_catalog.format_type(pg_catalog.to_regtype({literal(text)}), null)"
+    # to_regtype takes no notice of modifiers: vector(3), public.geometry(Point, 4326)[].
+    found = re.fullmatch(r"(?P<name>.+?)\s*(?P<mods>\([^()\"]*\))\s*(?P<array>[\[\]\d\s]*)", text)
+    if not found:
+        return f"pg_catalog.format_type(pg_catalog.to_regtype({literal(text)}), null)"
+    after = re.sub(r"\s", "", found["mods"]) + ("[]" if found["array"] else "")
+    return f"{_format_type(found['name'])}\n             || {literal(after)}"
 
 
 def columns(given: list[str]) -> list[Column]:
@@ -330,6 +359,11 @@ def _type_and_rest(text: str) -> tuple[str, str]:
         if depth == 0 and token.kind == "word" and word.lower() in _END_OF_TYPE:
             return text[: token.start].strip(), text[token.start :].strip()
     return text.strip(), ""
+
+
+def after_type(text: str) -> str:
+    """Returns what follows a type that is not part of it: ``not null``, ``generated …``."""
+    return _type_and_rest(text)[1]
 
 
 @dataclass(frozen=True, slots=True)

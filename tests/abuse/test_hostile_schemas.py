@@ -48,6 +48,7 @@ def nested(levels: int) -> str:
 
 ABS = "ab" * 4000
 SPREAD = "".join("ab"[n * n * 7 // 3 % 5 % 2] for n in range(8000))
+MANY = "".join(chr(0x100 + 2 * n) for n in range(500))
 LOOPS: dict[str, object] = {
     "itself": {"$ref": "#"},
     "a part": {"properties": {"a": {"$ref": "#/properties/a"}}},
@@ -74,6 +75,10 @@ TOO_MUCH: dict[str, object] = {
     "look-ahead at every place": {"pattern": "(?:(?=.*x)a|b)*z"},
     "nested look-ahead": {"pattern": "^(?=.*(?=.*(?=.*x)))z"},
     "a pattern of a name": {"patternProperties": {"(.?){200}": {}}},
+    "classes that tell many characters apart": {"pattern": "[^a]{150}" + MANY},
+    "the same, and left out": {"patternProperties": {"(?:[^a]?){40}" + MANY: {}}},
+    "the same, one by one": {"pattern": "[^a]?" * 70 + MANY},
+    "the same, within groups": {"pattern": "(?:(?:.x){5}){12}y*" + MANY},
     "a huge divisor": {"multipleOf": 10**1001},
 }
 HEAVY: dict[str, tuple[dict[str, Any], str]] = {
@@ -126,6 +131,30 @@ HEAVY: dict[str, tuple[dict[str, Any], str]] = {
     "items with one hash": (
         {"properties": {"a": {"uniqueItems": True}}},
         json.dumps({"a": [["x" if i in (n, n + 32) else 0 for i in range(96)] for n in range(60)]}),
+    ),
+    "items with one hash, far apart": (
+        {"properties": {"a": {"uniqueItems": True}}},
+        json.dumps(
+            {
+                "a": [
+                    *([n, [[]]] for n in range(900)),
+                    *range(1000, 6000),
+                    *([n, [], []] for n in range(900)),
+                ]
+            }
+        ),
+    ),
+    "conditions that fail at once, any": (
+        {"properties": {"a": {"contains": {"anyOf": [False] * 9000}}}},
+        json.dumps({"a": [0] * 21000}),
+    ),
+    "conditions that fail at once, one": (
+        {"properties": {"a": {"contains": {"oneOf": [{"type": "null"}] * 3000}}}},
+        json.dumps({"a": [0] * 21000}),
+    ),
+    "names that meet many patterns": (
+        {"patternProperties": {f"{n}|^": True for n in range(14)}, "additionalProperties": False},
+        json.dumps({str(n): 0 for n in range(5500)}),
     ),
 }  # fmt: skip
 

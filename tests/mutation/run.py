@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 STAGE = ROOT / "build" / "mutation"
 LINKED = {
     "integrations_db": "scripts/integrations_db",
-    **{name: name for name in ("tests", "deploy", "revert", "verify")},
+    **{name: name for name in ("tests", "deploy", "docs", "revert", "verify")},
     **{name: name for name in ("sqitch.plan", "sqitch.conf", "pyproject.toml")},
 }
 # What mutmut writes down: how pytest ended; or, for a mutant that ran too long, the signal.

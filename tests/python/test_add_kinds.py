@@ -17,11 +17,12 @@ import pytest
 from api.cluster import Cluster
 from every_kind import CHANGES, EXAMPLES, OWNER, READER, SCHEMA, empty_project, write_every_kind
 from faults.dumps import dump
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from small_project import rows, run, sqitch
 
 from integrations_db import scaffold
+from integrations_db.errors import Usage
 from integrations_db.plan import read_plan
 from integrations_db.rendering import OURS, SCRIPTS, Templates
 from integrations_db.testing import databases
@@ -431,6 +432,7 @@ def odd_database(pgtap_server: Server) -> Iterator[str]:
     names=st.lists(_odd, min_size=9, max_size=9, unique_by=lambda text: text[:40]),
     labels=st.lists(_odd, min_size=3, max_size=3, unique=True),
 )
+@example(names=["s", "$1", "t", "c", "o", "x" * 63, "v", "i", "tenants"], labels=["a", "b", "c"])
 def test_odd_names(
     tmp_path_factory: pytest.TempPathFactory,
     odd_database: str,
@@ -442,6 +444,8 @@ def test_odd_names(
     folder = empty_project(tmp_path_factory.mktemp("odd"))
     sql = '"{}"'.format
     doubled = [name.replace('"', '""') for name in names]
+    # A parameter may be called anything but $1, which PL/pgSQL itself calls the first one.
+    parameter = re.sub(r"\A\$(?=\d+\Z)", "a $", doubled[1])
     at = dict(schema=[schema], table=[table])
     quoted = f"{sql(doubled[0])}.{sql(doubled[2])}"
     given_: list[tuple[str, dict[str, list[str]]]] = [
@@ -457,7 +461,7 @@ def test_odd_names(
         ("constraint", dict(at,  name=[other], definition=[f"check ({sql(doubled[4])} < 9)"])),
         ("index", dict(at,  name=[index], columns=[sql(doubled[3])])),
         ("function", dict(schema=[schema], name=[called],
-                          arguments=[f"{sql(doubled[1])} {sql(doubled[0])}.{sql(doubled[1])}"])),
+                          arguments=[f"{sql(parameter)} {sql(doubled[0])}.{sql(doubled[1])}"])),
         ("trigger", dict(at,  task=[called])),
         ("view", dict(schema=[schema], name=[view], query=[f"select * from {quoted}"])),
         ("grants", dict(schema=[schema], tables=[sql(doubled[2])], role=["pg_monitor"])),
@@ -475,6 +479,89 @@ def test_odd_names(
     engine.deploy(folder, odd_database)
     engine.revert(folder, odd_database)
     assert what_is_there(odd_database) == before
+
+
+# Types with modifiers, as people write them. None of their names is the catalogue's own.
+MODIFIED = (
+    "varbit(5)",
+    "bit",
+    "bit(3)[]",
+    "interval day to second(3)",
+    "interval (2)",
+    "interval year to month",
+    "float(24)",
+    "float(53)",
+    "dec(5)",
+    "numeric(3, -2)",
+    '"char"',
+    "int4multirange",
+)
+
+
+def test_what_may_differ_from_the_examples(pgtap_server: Server, tmp_path: Path) -> None:
+    """Verify scripts and tests of other orders, types and tenants than the examples have."""
+    at = dict(schema=["s"], table=["t"])
+    callers = ["pg_signal_backend", "pg_monitor", "pg_database_owner"]
+    given_: list[tuple[str, dict[str, list[str]]]] = [
+        ("schema", dict(name=["s"], users=["pg_monitor", "pg_database_owner"])),
+        ("table", dict(schema=["s"], name=["t"],
+                       columns=[f"c{at} {text}" for at, text in enumerate(MODIFIED)])),
+        ("function", dict(schema=["s"], name=["f"], callers=callers)),
+        ("definer_function", dict(schema=["s"], name=["d"], callers=callers,
+                                  owner=["pg_database_owner"])),
+        ("column", dict(at, column=["gone"], type=["varbit(7)"], readers=["pg_monitor"])),
+        ("tenant_table", dict(schema=["s"], name=["big"], owner=["pg_database_owner"],
+                              readers=["pg_monitor"],
+                              columns=["tenant_id bigint not null", "name text not null"])),
+        ("tenant_table", dict(schema=["s"], name=["named"], owner=["pg_database_owner"],
+                              columns=["tenant_id varchar(20) not null"])),
+        ("view", dict(schema=["s"], name=["v"], query=["select c1 from s.t"])),
+        ("trigger", dict(schema=["s"], table=["v"], task=["put"], timing=["instead of"],
+                         events=["insert, delete"])),
+        ("trigger", dict(at, task=["count"], timing=["AFTER"], level=["statement"],
+                         events=["insert", "update", "delete"])),
+        ("index", dict(at, columns=["c0, c1 desc"], include=["c10"], where=["c1 is not null"])),
+        ("grants", dict(schema=["s"], tables=["t"], role=["pg_monitor"],
+                        privileges=["UPDATE", "select"])),
+    ]  # fmt: skip
+    folder = empty_project(tmp_path / "project")
+    for number, (kind, variables) in enumerate(given_):
+        request = scaffold.Request(f"a/x{number}y", kind, (), (), variables)
+        scaffold.add(folder, None, request, "Add it", lambda _: "")
+    with databases.clone(pgtap_server.dsn, "template0") as dsn:
+        engine.deploy(folder, dsn)
+        # A column that was dropped keeps its privileges in the catalogue.
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            conn.execute("alter table s.t add gone_again int")
+            conn.execute("grant select (gone_again) on s.t to pg_monitor, public")
+            conn.execute("alter table s.t drop gone_again")
+        for name in ("a/x1y", "a/x11y"):
+            assert fails(dsn, folder, name) is None
+        assert pgtap_passes(dsn, folder) > 40
+        engine.revert(folder, dsn)
+
+
+@pytest.mark.static
+@pytest.mark.parametrize(
+    "kind, variables, says",
+    [
+        # What ALL means depends on the version of the server.
+        ("grants", dict(role="r", tables="t", privileges="all"), "is one of select, insert"),
+        ("column", dict(table="t", column="c", type="int not null"), "'not null' is no part of"),
+        ("column", dict(table="t", column="c", type=" "), "type: is empty"),
+        ("index", dict(table="t", columns=""), "columns: is empty"),
+        ("constraint", dict(table="t", definition="unique (c)"), "is an index"),
+        ("tenant_table", dict(owner="o", columns="id bigint primary key"), "leads with tenant_id"),
+        ("tenant_table", dict(owner="o", columns="a text unique"), "leads with tenant_id"),
+    ],
+)
+def test_what_no_script_could_hold_is_refused(
+    tmp_path: Path, kind: str, variables: dict[str, str], says: str
+) -> None:
+    given_ = {name: [text] for name, text in variables.items()}
+    request = scaffold.Request("a", kind, (), (), given_)
+    with pytest.raises(Usage, match=says):
+        scaffold.add(empty_project(tmp_path), None, request, "Add it", lambda _: "")
 
 
 def what_is_there(dsn: str) -> list[tuple[object, ...]]:

@@ -38,7 +38,7 @@ begin;
 create schema "my app";
 comment on schema "my app" is 'Odd | names <script>alert(1)</script>';
 create type "my app".state as enum ('new', 'it''s done');
-create domain "my app".positive as integer not null constraint positive check (value > 0);
+create domain "my app".positive as integer default 7 not null constraint positive check (value > 0);
 create type "my app".pair as (a integer, b timestamp with time zone);
 create type "my app".span as range (subtype = integer);
 create table "my app".customers (
@@ -69,6 +69,7 @@ create unlogged table "my app".scratch (room integer, during int4range,
   constraint scratch_no_overlap exclude using gist (during with &&));
 create index scratch_room_idx on "my app".scratch (room desc) where room > 3;
 comment on index "my app".scratch_room_idx is 'Finds rooms.';
+create table "my app".lodgers (room integer) inherits ("my app".scratch);
 create view "my app".seen with (security_invoker = true) as select id, email from "my app".customers;
 create view "my app".shown as select id from "my app".customers;
 create materialized view "my app".counted as select count(*) from "my app".customers;
@@ -187,6 +188,7 @@ def test_any_project_has_documents(everything: Path) -> None:
         "Who buys. &lt;!-- /docs -->",
         "No pipes.",
         "Unlogged",
+        "Inherits from `my app.scratch`: the columns are there, too, and so are the rows.",
         "Partitioned by `RANGE (at)`; `my app.events_rest` takes what no other partition does.",
         "| `scratch_room_idx` | `btree (room DESC) WHERE room > 3` | Finds rooms. |",
         "EXCLUDE USING gist (during WITH &&)",
@@ -196,7 +198,7 @@ def test_any_project_has_documents(everything: Path) -> None:
         "| `PUBLIC` | insert | `email`, `name` |",
         "| `PUBLIC` | select | the table |",
         "| `my app.state` | `new`, `it's done` |  |",
-        "| `my app.positive` | domain of `integer`, not null, `CHECK (VALUE > 0)` |  |",
+        "| `my app.positive` | domain of `integer`, not null, default `7`, `CHECK (VALUE > 0)` |  |",
         "| `my app.pair` | `a integer`, `b timestamptz` |  |",
         "| `my app.seen` | `id`, `email` | its caller |  |",
         "| `my app.shown` | `id` | its owner, `(who deploys)` |  |",
@@ -213,7 +215,8 @@ def test_any_project_has_documents(everything: Path) -> None:
         "Stable, security definer: runs as `(who deploys)`.",
         "twice(value integer) returns integer",
         "twice(value text) returns text",
-        '"my app".tidy(inout count integer)',
+        'procedure "my app".tidy(inout count integer)\n',
+        'aggregate "my app".total(integer) returns integer',
         "Called by triggers.",
     ):
         assert told in functions, told

@@ -163,7 +163,7 @@ def made_table(
     ]
     return Relation(
         schema, name, "owner", comment, (Grant("reader", "select"),), "table", False, False, False,
-        False, None, None, None, made,
+        False, None, None, None, (), made,
     )  # fmt: skip
 
 
@@ -378,4 +378,14 @@ def test_boxes_do_not_overlap(boxes: list[layout.Box], data: st.DataObject) -> N
         ):
             left, top = at[key]
             assert y == top + height and x in (left, left + boxes[key].width)
+        if start == end:  # a loop at the right of the box, before whatever comes next
+            right = at[start][0] + boxes[start].width
+            behind = [
+                key
+                for key, (x, y) in at.items()
+                if right <= x < right + layout.GAP_X
+                and y <= max(points)[1]
+                and min(points)[1] <= y + boxes[key].height
+            ]
+            assert not behind
     assert placed == layout.place(dict(enumerate(boxes)), lines)

@@ -118,7 +118,8 @@ def test_the_rest_is_written_as_sqitch_writes_it(theirs: Sqitch, text: str, what
 def test_both_refuse(theirs: Sqitch, what: str, more: dict[str, Any], says: str) -> None:
     assert both(theirs, TAGGED, what, note="n", **more) == (None, None)
     with pytest.raises(Failure, match=says):
-        getattr(planning, what)(TAGGED, "sqitch.plan", more.pop("name"), WHO, "n", **more)
+        rest = {key: value for key, value in more.items() if key != "name"}
+        getattr(planning, what)(TAGGED, "sqitch.plan", more["name"], WHO, "n", **rest)
 
 
 def test_a_change_without_a_tag_after_it(theirs: Sqitch) -> None:

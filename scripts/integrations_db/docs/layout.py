@@ -8,7 +8,7 @@ so the same tables give the same drawing everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -99,7 +99,7 @@ def place(boxes: Mapping[Hashable, Box], lines: Sequence[Line], width: int = 120
         x += wide + GAP_X
     placed.width = max(0, x - GAP_X)
     placed.height = max((tops[key] + boxes[key].height for key in tied), default=0)
-    _wrap(placed, boxes, width)
+    _wrap(placed, boxes, {it.start for it in lines if it.start == it.end}, width)
     for number, line in enumerate(lines):
         placed.paths.append(_path(placed, boxes, line, chains.get(number), wides))
     for key in [key for key in placed.at if key not in boxes]:
@@ -244,8 +244,10 @@ def _nearest(wished: Sequence[int], offsets: Sequence[int]) -> list[int]:
     return [place + offset for place, offset in zip(found, offsets, strict=True)]
 
 
-def _wrap(placed: Placed, boxes: Mapping[Hashable, Box], width: int) -> None:
-    """Puts what has no line below, in rows."""
+def _wrap(
+    placed: Placed, boxes: Mapping[Hashable, Box], loops: Collection[Hashable], width: int
+) -> None:
+    """Puts what has no line to others below, in rows, with room for lines to itself."""
     width = max(width, placed.width)
     x, y, high = 0, placed.height + (GAP_Y if placed.height else 0), 0
     for key, box in boxes.items():
@@ -256,7 +258,8 @@ def _wrap(placed: Placed, boxes: Mapping[Hashable, Box], width: int) -> None:
         placed.at[key] = (x, y)
         placed.width = max(placed.width, x + box.width)
         placed.height = max(placed.height, y + box.height)
-        x, high = x + box.width + GAP_X // 2, max(high, box.height)
+        gap = GAP_X if key in loops else GAP_X // 2
+        x, high = x + box.width + gap, max(high, box.height)
 
 
 def _path(

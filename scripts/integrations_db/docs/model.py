@@ -136,6 +136,7 @@ class Relation:
     Attributes:
         partition_of: schema and name of the table that it is a partition of, if it is one.
         bound: of the partition.
+        inherits: names of the tables that it inherits from, partitions aside.
     """
 
     schema: str
@@ -151,6 +152,7 @@ class Relation:
     partitioned_by: str | None
     partition_of: tuple[str, str] | None
     bound: str | None
+    inherits: tuple[str, ...]
     columns: list[Column] = field(default_factory=list)
     constraints: list[Constraint] = field(default_factory=list)
     indexes: list[Index] = field(default_factory=list)
@@ -304,6 +306,7 @@ class Type:
     labels: tuple[str, ...]
     base: str | None
     required: bool
+    default: str | None
     checks: tuple[str, ...]
     attributes: tuple[tuple[str, str], ...]
 

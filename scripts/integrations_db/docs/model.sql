@@ -81,7 +81,11 @@ select 'relation', jsonb_build_object(
             (select jsonb_build_array(pn.nspname, pc.relname) from pg_inherits as h
                join pg_class as pc on pc.oid = h.inhparent join pg_namespace as pn on pn.oid = pc.relnamespace
               where h.inhrelid = c.oid) end,
-         'bound', case when c.relispartition then pg_get_expr(c.relpartbound, c.oid) end)
+         'bound', case when c.relispartition then pg_get_expr(c.relpartbound, c.oid) end,
+         'inherits', case when c.relispartition then '[]' else coalesce(
+            (select jsonb_agg(format('%%s.%%s', pn.nspname, pc.relname) order by h.inhseqno) from pg_inherits as h
+               join pg_class as pc on pc.oid = h.inhparent join pg_namespace as pn on pn.oid = pc.relnamespace
+              where h.inhrelid = c.oid), '[]') end)
   from relation as c join role as r on r.oid = c.relowner
   left join granted as g on g.classid = 'pg_class'::regclass and g.oid = c.oid and g.subid = 0
 union all
@@ -170,7 +174,7 @@ select 'type', jsonb_build_object(
          'labels', coalesce((select jsonb_agg(e.enumlabel order by e.enumsortorder) from pg_enum as e where e.enumtypid = t.oid), '[]'),
          'base', case t.typtype when 'd' then format_type(t.typbasetype, t.typtypmod)
                                 when 'r' then (select format_type(g.rngsubtype, null) from pg_range as g where g.rngtypid = t.oid) end,
-         'required', t.typnotnull,
+         'required', t.typnotnull, 'default', case t.typtype when 'd' then pg_get_expr(t.typdefaultbin, 0, true) end,
          'checks', coalesce((select jsonb_agg(pg_get_constraintdef(k.oid, true) order by k.conname) from pg_constraint as k
                               where k.contypid = t.oid and k.contype = 'c'), '[]'),
          'attributes', coalesce((select jsonb_agg(jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod)) order by a.attnum)

@@ -117,15 +117,17 @@ def result(function: Function, ident: str) -> str:
     columns = [_argument(it, ident) for it in function.arguments if it.mode == "t"]
     if columns:
         return one_line(f"table({', '.join(columns)})")
-    if function.returns is None:
+    if function.returns is None or function.kind == "procedure":
         return ""
     return f"{'setof ' if function.set else ''}{one_line(short_type(function.returns, ident))}"
 
 
 def signature(function: Function, ident: str) -> str:
-    """Returns the signature of a function in one line of SQL."""
+    """Returns the signature of a function in one line of SQL; one of another kind says so."""
     returns = result(function, ident)
     name = f"{_quoted(function.schema)}.{_quoted(function.name)}"
+    if function.kind != "function":
+        name = f"{function.kind} {name}"
     return one_line(f"{name}({arguments(function, ident)}){returns and f' returns {returns}'}")
 
 
