@@ -6215,7 +6215,7 @@ begin
   -- left out copies them: [^a]? seventy times before 500 characters takes a minute.
   v_arcs := v_wides[1]::bigint * (v_tangles + 4) * (pg_catalog.cardinality(v_seen) + 6);
   start_cost :=
-    v_sizes[1] / 20 + v_tangles * v_tangles / 10 + greatest(v_arcs - 10000, 0) / 200 + 1;
+    v_sizes[1] / 20 + v_tangles * v_tangles / 10 + (greatest(v_arcs - 10000, 0) / 200)::integer + 1;
   length_cost := v_sizes[1] + 1;
   refusal := case when v_in_class then 'a class does not end'
                   when v_depth > 1 then 'a group does not end'

@@ -21,15 +21,25 @@ __all__ = ["run"]
 # As /usr/bin/sqitch begins (-w -CAS: arguments and standard streams are UTF-8), but for the fork.
 _SERVE = r"""
 use POSIX qw(setlocale); use JSON::PP;
+# Runs last, as it stands first: to take everything apart takes longer than most commands.
+my $forked; END { if ($forked) { my $code = $?; close STDOUT; close STDERR; POSIX::_exit($code) } }
 use App::Sqitch;
 use App::Sqitch::Engine::pg; use App::Sqitch::Target; use App::Sqitch::Plan; use DBD::Pg;
 use App::Sqitch::Command::deploy; use App::Sqitch::Command::revert;
 use App::Sqitch::Command::verify; use App::Sqitch::Command::status;
+use App::Sqitch::Command::add; use App::Sqitch::Command::tag;
+use App::Sqitch::Command::rework;
+# What each of them loads only when it comes to it, which takes longest of all. Not what decides
+# about colours when it is loaded.
+use App::Sqitch::DateTime; use DateTime::TimeZone::Local;
+use Digest::SHA; use URI::pg; use PerlIO::utf8_strict;
+App::Sqitch::DateTime->now->as_string;  # a first one: locales, and the code of its parameters
 $| = 1;
 while (my $line = <STDIN>) {
     my ($folder, $env, $out, $err, @arguments) = @{ JSON::PP->new->utf8->decode($line) };
     my $pid = fork // die "fork: $!";
     if ($pid == 0) {
+        $forked = 1;
         chdir $folder or die "$folder: $!";
         { no utf8; %ENV = map { utf8::encode(my $text = $_); $text } %$env }
         POSIX::tzset();

@@ -115,25 +115,21 @@ def run_json(folder: Path, *arguments: str) -> Any:
 
 
 def require(program: str) -> str:
-    """Returns a program's path; without it a CI run fails, another is skipped with a sentence."""
+    """Returns a program's path; without it a CI run fails, another is skipped with a sentence.
+
+    It is psql itself, not Debian's wrapper, which takes five times as long: that of the newest
+    version, which the wrapper would choose.
+    """
     found = shutil.which(program)
     if found is None:
         why = f"{program} is not installed: what it would say cannot be compared with"
         if os.environ.get("CI"):
             pytest.fail(why)
         pytest.skip(why)
+    if Path(found).resolve().name == "pg_wrapper":
+        behind = Path("/usr/lib/postgresql").glob(f"*/bin/{program}")
+        return str(max(behind, key=lambda path: int(path.parts[-3])))
     return found
-
-
-def _behind_wrapper(program: str) -> list[str]:
-    """Returns the folder of the psql that Debian's wrapper would choose, the newest one.
-
-    Sqitch starts psql for each script, and the wrapper takes five times as long as psql itself.
-    """
-    if Path(program).resolve().name != "pg_wrapper":
-        return []
-    found = Path("/usr/lib/postgresql").glob("*/bin/psql")
-    return [str(max(found, key=lambda psql: int(psql.parts[-3])).parent)]
 
 
 def sqitch_command(dsn: str | None, *arguments: str) -> tuple[list[str], dict[str, str]]:
@@ -145,7 +141,8 @@ def sqitch_command(dsn: str | None, *arguments: str) -> tuple[list[str], dict[st
     env = environment()
     target = ""
     if dsn is not None:
-        env["PATH"] = os.pathsep.join([*_behind_wrapper(require("psql")), env["PATH"]])
+        # Sqitch starts psql for each script.
+        env["PATH"] = os.pathsep.join([os.path.dirname(require("psql")), env["PATH"]])
         parts = conninfo_to_dict(dsn)
         target = f"db:pg:{parts['dbname']}"
         for key, name in (

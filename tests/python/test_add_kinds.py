@@ -423,7 +423,7 @@ def odd_database(pgtap_server: Server) -> Iterator[str]:
 
 
 @settings(
-    max_examples=size(4, 20),
+    max_examples=size(2, 20),
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -522,38 +523,44 @@ def test_no_test_is_no_success(inner: Inner) -> None:
     assert inner.run().ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
-# What pg_prove's own reader makes of a stream: its assertions, bail-out, skipped plan.
+# What pg_prove's own reader makes of each stream: its assertions, bail-out, skipped plan.
 _READER = """
 use TAP::Parser; use JSON::PP;
-binmode STDOUT, ':utf8';
-my $parser = TAP::Parser->new({ tap => do { local $/; binmode STDIN, ':utf8'; <STDIN> } });
-my (@tests, $bail);
-while (my $it = $parser->next) {
-    $bail = $it->explanation, last if $it->is_bailout;  # so does pg_prove
-    push @tests, [$it->is_actual_ok ? 1 : 0, $it->description, $it->directive, $it->explanation]
-        if $it->is_test;
-}
-my $skip = $parser->skip_all || undef;
-print JSON::PP->new->encode([\\@tests, $bail, $skip, ($parser->tests_planned || 0) + 0]);
+print JSON::PP->new->ascii->encode([map {
+    my $parser = TAP::Parser->new({ tap => $_ });
+    my (@tests, $bail);
+    while (my $it = $parser->next) {
+        $bail = $it->explanation, last if $it->is_bailout;  # so does pg_prove
+        push @tests, [$it->is_actual_ok ? 1 : 0, $it->description, $it->directive, $it->explanation]
+            if $it->is_test;
+    }
+    [\\@tests, $bail, $parser->skip_all || undef, ($parser->tests_planned || 0) + 0]
+} @{ JSON::PP->new->decode(do { local $/; <STDIN> }) }]);
 """
 
 
-def _read_by_perl(file: Path, dsn: str) -> Any:
-    """Runs a file through psql, as pg_prove does, and reads what it says with TAP::Parser."""
-    said = subprocess.run(  # noqa: S603
-        ["psql", "-XqAt", "-P", "pager=off", "-v", "ON_ERROR_STOP=1", "-d", dsn, "-f", str(file)],  # noqa: S607
+def _said(file: Path, dsn: str) -> str:
+    """Runs a file through psql, as pg_prove does."""
+    how = ["-XqAt", "-P", "pager=off", "-v", "ON_ERROR_STOP=1"]
+    return subprocess.run(  # noqa: S603
+        [require("psql"), *how, "-d", dsn, "-f", str(file)],
         capture_output=True,
         text=True,
         check=False,
     ).stdout
+
+
+def _read_by_perl(streams: Sequence[str]) -> list[Any]:
+    """Reads what psql said with TAP::Parser."""
     read = subprocess.run(  # noqa: S603
-        ["perl", "-e", _READER],  # noqa: S607
-        input=said or "\n",
+        [require("perl"), "-e", _READER],
+        input=json.dumps([said or "\n" for said in streams]),
         capture_output=True,
         text=True,
         check=True,
     )
-    return json.loads(read.stdout)
+    found: list[Any] = json.loads(read.stdout)
+    return found
 
 
 def _read_by_us(source: str, dsn: str) -> Any:
@@ -572,29 +579,47 @@ def _read_by_us(source: str, dsn: str) -> Any:
 
 
 def test_each_assertion_is_read_as_pg_prove_reads_it(server: Server, tmp_path: Path) -> None:
-    require("psql")
-    require("perl")
     with databases.clone(server.dsn, "template0") as dsn:
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute("create extension pgtap")
-        for name, (text, _) in FILES.items():
-            if name in PSQL_ONLY:
-                continue
+        said = {}
+        for name in FILES.keys() - PSQL_ONLY:
             file = tmp_path / f"{name}.sql"
-            file.write_text(text, encoding="utf-8")
-            tests, *rest = _read_by_perl(file, dsn)
+            file.write_text(FILES[name][0], encoding="utf-8")
+            said[name] = _said(file, dsn)
+        for name, (tests, *rest) in zip(said, _read_by_perl(list(said.values())), strict=True):
             for test in tests:
                 test[1] = "" if test[1] == "-" else test[1].removeprefix("- ")
-            assert _read_by_us(text, dsn) == [tests, *rest], name
+            assert _read_by_us(FILES[name][0], dsn) == [tests, *rest], name
 
 
-def _prove(file: Path, dsn: str) -> tuple[bool, int]:
-    """Runs pg_prove: its verdict, and the number of assertions that psql printed."""
+# pg_prove on one file after the other, each by itself, in a process that has it loaded.
+_PROVE = """
+use App::Prove; use TAP::Harness; use TAP::Formatter::Console; use TAP::Parser;
+use TAP::Parser::SourceHandler::pgTAP;
+my $program = shift;
+for my $file (@ARGV) {
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        open STDOUT, '>', "$file.out" or die "$file.out: $!";
+        @ARGV = ('--verbose', $file);
+        do $program;
+        die "$program: $@$!";
+    }
+    waitpid $pid, 0;
+    print $?, qq(\\n);
+}
+"""
+
+
+def _prove(files: Sequence[Path], dsn: str) -> Iterator[tuple[bool, int]]:
+    """Runs pg_prove on each: its verdict, and the number of assertions that psql printed."""
     given = conninfo_to_dict(dsn)
     done = subprocess.run(  # noqa: S603
-        ["pg_prove", "--verbose", str(file)],  # noqa: S607
+        [require("perl"), "-e", _PROVE, require("pg_prove"), *map(str, files)],
         env=os.environ
         | {
+            "PATH": os.pathsep.join([os.path.dirname(require("psql")), os.environ["PATH"]]),
             "PGHOST": str(given["host"]),
             "PGPORT": str(given.get("port", 5432)),
             "PGUSER": str(given["user"]),
@@ -603,11 +628,11 @@ def _prove(file: Path, dsn: str) -> tuple[bool, int]:
         },
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
     )
-    return done.returncode == 0, len(
-        re.findall(r"^(?:not )?ok (?:\d|-)", done.stdout, re.MULTILINE)
-    )
+    for file, status in zip(files, done.stdout.split(), strict=True):
+        said = Path(f"{file}.out").read_text()
+        yield status == "0", len(re.findall(r"^(?:not )?ok (?:\d|-)", said, re.MULTILINE))
 
 
 def _told(name: str, output: str) -> tuple[bool, int]:
@@ -622,7 +647,6 @@ def _told(name: str, output: str) -> tuple[bool, int]:
 
 @pytest.mark.long
 def test_verdicts_are_those_of_pg_prove(inner: Inner, server: Server) -> None:
-    require("pg_prove")
     alone = [{name} for name in BAILS]
     output = ""
     for names in (set(FILES) - PSQL_ONLY - BAILS, *alone):
@@ -631,10 +655,11 @@ def test_verdicts_are_those_of_pg_prove(inner: Inner, server: Server) -> None:
     with databases.clone(server.dsn, "template0") as dsn:
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute("create extension pgtap")
-        for name, (text, verdict) in FILES.items():  # none of them leaves anything behind
-            file = inner.path / f"{name}.sql"
+        files = [inner.path / f"{name}.sql" for name in FILES]
+        for file, (text, _) in zip(files, FILES.values(), strict=True):
             file.write_text(text, encoding="utf-8")
-            proved = _prove(file, dsn)
+        # None of them leaves anything behind.
+        for (name, (_, verdict)), proved in zip(FILES.items(), _prove(files, dsn), strict=True):
             assert proved[0] == verdict, f"pg_prove on {name}"
             if name not in PSQL_ONLY:
                 assert _told(name, output) == proved, f"we, unlike pg_prove, on {name}"

@@ -18,6 +18,7 @@ from sqitch_modules import Sqitch, running
 from integrations_db.config import Config, committer, load_config, parse_config, resolve_target
 from integrations_db.errors import Failure, Usage
 from integrations_db.project import load_project
+from size import size
 
 pytestmark = pytest.mark.static
 
@@ -81,7 +82,7 @@ PIECES = [
 
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join), st.sampled_from(["", "[s]\n"]))
 @settings(
-    max_examples=400,
+    max_examples=size(100, 400),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -20,6 +20,7 @@ from test_docs_words import HOSTILE, made_function, made_model, made_table, refe
 
 from integrations_db.docs import diagram, pages
 from integrations_db.docs.model import Model
+from size import size
 
 pytestmark = pytest.mark.static
 
@@ -85,8 +86,10 @@ def chromium() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [PHONE, DESK])
+LOOKS = [(PHONE, True), (DESK, False), (PHONE, False), (DESK, True)]
+
+
+@pytest.mark.parametrize(("width", "dark"), LOOKS[: size(2, 4)])
 def test_reference_page(chromium: Browser, width: int, dark: bool) -> None:
     """It asks for nothing, complains of nothing, fits and can be read; every link leads somewhere.
 

@@ -127,7 +127,7 @@ def write(plan: Plan, folder: Path) -> Project:
 @pytest.mark.long
 @given(plans())
 @settings(
-    max_examples=size(12, 60),
+    max_examples=size(5, 60),
     deadline=None,
     phases=PHASES,
     suppress_health_check=[

@@ -16,6 +16,7 @@ from integrations_db import planning
 from integrations_db.config import Committer
 from integrations_db.errors import Failure
 from integrations_db.plan import Plan, format_plan, note_of, parse_plan
+from size import size
 
 pytestmark = pytest.mark.static
 
@@ -155,6 +156,7 @@ def test_two_lines_within_a_second_are_in_order() -> None:
 
 
 @settings(
+    max_examples=size(30, 100),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -22,6 +22,7 @@ from inner import Inner
 from integrations_db import throwaway
 from integrations_db.testing import databases, servers
 from integrations_db.testing.servers import Server
+from size import size
 
 USES_SERVER = """
 import signal, time
@@ -386,7 +387,10 @@ def _is_there(log_source: str) -> bool:
     return folder.exists() or f"-D {folder}" in listed.stdout
 
 
-@pytest.mark.parametrize("end", [None, signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+ENDS = [None, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
+
+
+@pytest.mark.parametrize("end", ENDS[: size(3, 4)])
 def test_a_throw_away_server_ends_with_its_session(
     inner: Inner, server: Server, end: signal.Signals | None
 ) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import textwrap
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,9 @@ import pytest
 from small_project import Sql, environment, run, table, write_project
 
 from integrations_db.check import workflow_commands
+from integrations_db.testing.plugin import another_server
 from integrations_db.testing.servers import Server
+from size import size
 
 ROOT = Path(__file__).parents[2]
 ACTION = ROOT / "action.yml"
@@ -71,6 +73,13 @@ def _rehearse(
     )
     text = done.stdout + done.stderr
     return done, [line for line in text.splitlines() if line.startswith("::error")]
+
+
+@pytest.fixture(scope="module")
+def cluster(pytestconfig: pytest.Config, pgtap_server: Server) -> Iterator[Server]:
+    """A server that these tests share: they leave no database there."""
+    with another_server(pytestconfig, pgtap_server) as server:
+        yield server
 
 
 STEPS = ["Check", "Deploy", "Verify", "pgTAP", "Revert", "Deploy again", "Drift"]
@@ -142,6 +151,12 @@ LEAVES = {
     "a comment": "create table b (id integer primary key); comment on schema public is 'mine'",
 }
 
+HIDDEN = {
+    "a-grant": "grant select on a to public",
+    "a-column": "alter table a add left_over int",
+    "a-comment": "comment on table a is 'left over'",
+}
+
 
 @pytest.mark.parametrize(
     ("changes", "tested", "code", "annotation"),
@@ -190,7 +205,7 @@ LEAVES = {
                 "::error file=revert/b.sql,line=1::the revert script leaves 1 difference",
                 id=f"revert-leaves-{what.replace(' ', '-')}",
             )
-            for what, made in LEAVES.items()
+            for what, made in list(LEAVES.items())[: size(1, len(LEAVES))]
         ),
         *(
             pytest.param(
@@ -201,11 +216,7 @@ LEAVES = {
                 "::error file=revert/c.sql,line=1::the revert script leaves 1 difference",
                 id=f"a-later-revert-hides-{what}",
             )
-            for what, made in {
-                "a-column": "alter table a add left_over int",
-                "a-grant": "grant select on a to public",
-                "a-comment": "comment on table a is 'left over'",
-            }.items()
+            for what, made in list(HIDDEN.items())[: size(1, len(HIDDEN))]
         ),
         pytest.param(
             # Roles belong to no database: only the second deployment finds what is left.

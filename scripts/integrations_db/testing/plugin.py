@@ -393,19 +393,29 @@ def empty_database(pgtap_server: Server) -> Iterator[str]:
         yield conninfo
 
 
+@contextmanager
+def another_server(config: pytest.Config, like: Server) -> Iterator[Server]:
+    """Gives another server of the same kind with nothing deployed; it ends on exit.
+
+    For the kind ``dsn``, of which there is no second one, it is of the kind ``local``.
+    """
+    kind = "local" if like.name == "dsn" else like.name
+    with ExitStack() as stack:
+        try:
+            other = stack.enter_context(config.stash[_SESSION].new_server(kind))
+        except servers.Unobtainable as error:
+            pytest.fail(str(error), pytrace=False)
+        yield other
+
+
 @pytest.fixture
-def cluster(request: pytest.FixtureRequest, pgtap_server: Server) -> Iterator[Server]:
+def cluster(pytestconfig: pytest.Config, pgtap_server: Server) -> Iterator[Server]:
     """Another server of the same kind with nothing deployed, for tests that drop shared roles.
 
     For the kind ``dsn``, of which there is no second one, it is of the kind ``local``.
     """
-    kind = "local" if pgtap_server.name == "dsn" else pgtap_server.name
-    with ExitStack() as stack:
-        try:
-            other = stack.enter_context(request.config.stash[_SESSION].new_server(kind))
-        except servers.Unobtainable as error:
-            pytest.fail(str(error), pytrace=False)
-        yield other
+    with another_server(pytestconfig, pgtap_server) as server:
+        yield server
 
 
 @pytest.fixture

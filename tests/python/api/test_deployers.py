@@ -6,13 +6,14 @@ Each test has a server to itself: roles belong to the whole cluster.
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from small_project import run
+
+from size import size
 
 from .cluster import ORDINARY, OWNERS, POWERS, ROLES, Cluster
 from .deployment import CHANGES, ROOT, catalogue, deploy, revert, run_script, verify
@@ -29,7 +30,7 @@ def advised(error: psycopg.Error) -> str:
 def test_deploy_and_revert_leave_nothing(bare: Cluster, powers: str) -> None:
     conninfo, conn = bare.deployer(powers)
     before = catalogue(conn)
-    for _ in range(2):
+    for _ in range(size(1, 2)):
         deploy(conn)
         verify(conn)
         assert bare.roles() == set(ROLES)
@@ -231,14 +232,7 @@ def test_pgcrypto_that_others_use_by_now_stays(bare: Cluster) -> None:
 
 def by_hand(bare: Cluster, conninfo: str, *arguments: str) -> str:
     """Runs our command as a deployer does."""
-    done = subprocess.run(  # noqa: S603  # our own command
-        [sys.executable, "-m", "integrations_db", "--chdir", str(ROOT), *arguments, conninfo],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=bare.folder,
-    )
+    done = run(bare.folder, "--chdir", str(ROOT), *arguments, conninfo)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -83,9 +83,20 @@ REVERTS = {
 }
 
 
-@pytest.mark.parametrize("action", ["deploy", "revert"])
-@pytest.mark.parametrize("group", [True, False], ids=["group", "process"])
-@pytest.mark.parametrize("shape", SCRIPTS)
+# The first half has each of any two together.
+WAYS = [
+    ("own transaction", True, "deploy"),
+    ("own transaction", False, "revert"),
+    ("statements", True, "revert"),
+    ("statements", False, "deploy"),
+    ("own transaction", True, "revert"),
+    ("own transaction", False, "deploy"),
+    ("statements", True, "deploy"),
+    ("statements", False, "revert"),
+]
+
+
+@pytest.mark.parametrize(("shape", "group", "action"), WAYS[: size(4, 8)])
 def test_kill_in_a_script(
     server: Server, empty_database: str, tmp_path: Path, shape: str, group: bool, action: str
 ) -> None:
