@@ -272,10 +272,10 @@ BREAKS = {
         f"grant select on {SCHEMA}.customer_names to public",
     ],
     f"grants/{READER}": [
-        f"grant delete on {SCHEMA}.customers to {READER}",
-        f"revoke insert on {SCHEMA}.customers from {READER}",
-        f"grant update (name) on {SCHEMA}.customers to {READER}",
-        f"grant select on {SCHEMA}.customers to {READER} with grant option",
+        f"grant delete on {SCHEMA}.receipts to {READER}",
+        f"revoke insert on {SCHEMA}.receipts from {READER}",
+        f"grant update (amount) on {SCHEMA}.receipts to {READER}",
+        f"grant select on {SCHEMA}.receipts to {READER} with grant option",
     ],
 }
 
