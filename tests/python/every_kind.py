@@ -101,7 +101,8 @@ CHANGES = (
          query=f"select c.id, c.name from {SCHEMA}.customers as c", columns="id, name",
          readers=READER),
     # Of a table that names no readers: grants tells all that its role has there.
-    _add("table", "tables/receipts", f"schemas/{SCHEMA}", f"roles/{READER}", columns="amount bigint"),
+    _add("table", "tables/receipts", f"schemas/{SCHEMA}", f"roles/{READER}",
+         columns="amount bigint"),
     _add("grants", f"grants/{READER}", "tables/receipts", role=READER, tables="receipts",
          privileges="select, insert"),
 )  # fmt: skip
