@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from faults import dumps
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from small_project import (
@@ -30,7 +29,6 @@ from small_project import (
 from integrations_db import registry
 from integrations_db.config import Committer
 from integrations_db.errors import Locked
-from integrations_db.server import installation
 
 pytestmark = pytest.mark.database
 
@@ -56,27 +54,9 @@ def another_database(dsn: str, name: str) -> Iterator[str]:
 
 def dump(dsn: str) -> str:
     """Returns pg_dump's text of the registry's structure, owners and comments included."""
-    with connected(dsn) as conn:
-        major = conn.info.server_version // 10000
-    beside = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_dump"))
-    found = shutil.which("pg_dump")
-    for program in [*([Path(found)] if found else []), *beside, installation() / "pg_dump"]:
-        said = subprocess.run(  # noqa: S603
-            [str(program), "--version"], capture_output=True, text=True, check=False
-        ).stdout
-        if said and int(said.split()[2].split(".")[0]) >= major:
-            break
-    else:
-        pytest.fail(f"no pg_dump of PostgreSQL {major} or newer is installed")
-    done = subprocess.run(  # noqa: S603
-        [str(program), "--schema-only", "--schema=sqitch", "--dbname", dsn],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    # Comments, and the \\restrict lines with their random keys, differ from run to run.
-    lines = done.stdout.splitlines()
-    return "\n".join(line for line in lines if line and not line.startswith(("--", "\\")))
+    # What is left out says the same in other words.
+    lines = dumps.dump(dsn, "--schema-only", "--schema=sqitch").splitlines()
+    return "\n".join(line for line in lines if line and not line.startswith("--"))
 
 
 PROJECT = {

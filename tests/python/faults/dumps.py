@@ -57,6 +57,6 @@ def dump(dsn: str, *options: str) -> str:
 _CHANGING = re.compile(
     r"^\\(un)?restrict .*\n"  # a random key
     # PostgreSQL's own count, which only a pg_dump of the same minor version knows to leave out.
-    r"|^ALTER TABLE ONLY \S+ ALTER COLUMN \S+ SET \(pg_attver=\d+\);\n",
+    r"|^ALTER TABLE ONLY .+ ALTER COLUMN .+ SET \(pg_attver=\d+\);\n",
     re.MULTILINE,
 )
