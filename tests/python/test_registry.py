@@ -54,7 +54,7 @@ def another_database(dsn: str, name: str) -> Iterator[str]:
 
 def dump(dsn: str) -> str:
     """Returns pg_dump's text of the registry's structure, owners and comments included."""
-    # What is left out says the same in other words.
+    # The comments repeat what the statements say.
     lines = dumps.dump(dsn, "--schema-only", "--schema=sqitch").splitlines()
     return "\n".join(line for line in lines if line and not line.startswith("--"))
 
