@@ -507,6 +507,7 @@ def _rendered(
         uri_literal=literal(plan.uri),
         registry=schema,
         registry_name=plain(project.registry),
+        registry_literal=literal(project.registry),
         registry_version=registry.VERSION,
         from_text=_stands(plan, chosen.high if revert else chosen.low),
         to_text=_stands(plan, chosen.low if revert else chosen.high),

@@ -235,7 +235,7 @@ def test_a_tag_that_was_added_since(empty_database: str, other: str, tmp_path: P
 def test_a_registry_with_an_odd_name(empty_database: str, tmp_path: Path) -> None:
     write_project(tmp_path, {"a": table("a", tags=("t",)), "b": table("b", requires=("a",))})
     with (tmp_path / "sqitch.conf").open("a") as conf:
-        conf.write("\tregistry = \"it's 100%% %s {r} $x :'a'\"\n")
+        conf.write("\tregistry = \"it's\u00a0100%% %s {r} $x :'a'\"\n")
     for options in (("--to", "a"), ("--from", "a")):
         done = psql(empty_database, written(tmp_path, *options), tmp_path)
         assert done.returncode == 0, done.stderr
