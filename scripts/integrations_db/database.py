@@ -27,6 +27,7 @@ from integrations_db.terminal import Unwritable
 __all__ = [
     "FRESH",
     "OWN_PATH",
+    "STAY",
     "adopting",
     "calm",
     "connect",
@@ -59,7 +60,7 @@ FRESH = (
 #
 # A server may also end sessions that are idle; ours is while another one runs a script for it.
 _WATCH = "SET client_connection_check_interval = '2s'"
-_STAY = "SET idle_session_timeout = 0"
+STAY = "SET idle_session_timeout = 0"
 # Asked while the session's own path is still in force.
 _SESSION = """
     select exists (select from pg_catalog.pg_settings
@@ -165,7 +166,7 @@ def connect(
     except psycopg.OperationalError as error:
         raise Failure(_unreachable(error, given)) from None
     try:
-        row = conn.execute(f"{_SESSION}; {OWN_PATH}; {_STAY}".encode()).fetchone()
+        row = conn.execute(f"{_SESSION}; {OWN_PATH}; {STAY}".encode()).fetchone()
         for answer, those in zip(row or (), (_path_of_client, _unwatched), strict=True):
             if answer:
                 those.add(conn)
@@ -230,7 +231,7 @@ def freshen(conn: Connection) -> str:
 
     Advisory locks stay. Settings are those that are stored for the database and the role by now.
     """
-    commands = [FRESH, OWN_PATH, _STAY]
+    commands = [FRESH, OWN_PATH, STAY]
     if conn in _unwatched:
         commands.append(_WATCH)
     if conn in _stored_since:
