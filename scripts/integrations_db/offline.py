@@ -19,7 +19,7 @@ from types import MappingProxyType
 from psycopg import sql
 
 from integrations_db import __version__, marker, psql, registry
-from integrations_db.database import FRESH, OWN_PATH, STAY, adopting, stores
+from integrations_db.database import FRESH, OWN_PATH, PATH_OF_CLIENT, STAY, adopting, stores
 from integrations_db.deploy import requirements
 from integrations_db.errors import Failure, Usage
 from integrations_db.inline import inlined
@@ -567,6 +567,7 @@ def _rendered(
         session_reset=FRESH,
         own_path=OWN_PATH,
         stay=STAY,
+        path_of_client=PATH_OF_CLIENT,
         savepoint=VERIFY_SAVEPOINT,
         deferred=DEFERRED,
         adopts=storing,

@@ -598,6 +598,27 @@ def test_a_psqlrc_does_not_matter(empty_database: str, other: str, tmp_path: Pat
     assert rows(empty_database, "select to_regclass('elsewhere.a') is not null") == [(True,)]
 
 
+def test_a_search_path_that_is_asked_for_is_kept(
+    empty_database: str, other: str, tmp_path: Path
+) -> None:
+    """No script that stores another one replaces it, as in a new session."""
+    stores = (
+        "begin;\ndo $$ begin execute format('alter database %I set search_path = stored',"
+        " current_database()); end $$;\ncommit;\n"
+    )
+    there = Sql("create table there (id int);\n", verify="select id from there;\n")
+    write_project(tmp_path, {"stores": Sql(stores), "there": there})
+    for dsn in (empty_database, other):
+        with psycopg.connect(dsn) as conn:
+            conn.execute("create schema asked; create schema stored")
+    options = "-c search_path=asked"
+    done = psql(empty_database, written(tmp_path), tmp_path, PGOPTIONS=options)
+    assert done.returncode == 0, done.stderr
+    assert run(tmp_path, "deploy", other, PGOPTIONS=options).returncode == 0
+    same(empty_database, other)
+    assert rows(empty_database, "select to_regclass('asked.there') is not null") == [(True,)]
+
+
 def test_who_is_recorded(empty_database: str, tmp_path: Path) -> None:
     write_project(tmp_path, {"a": table("a", tags=("t",)), "b": table("b"), "c": table("c")})
     nobody = {"SQITCH_FULLNAME": "", "SQITCH_EMAIL": ""}
