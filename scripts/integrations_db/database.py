@@ -27,6 +27,8 @@ from integrations_db.terminal import Unwritable
 __all__ = [
     "FRESH",
     "OWN_PATH",
+    "PATH_OF_CLIENT",
+    "STAY",
     "adopting",
     "calm",
     "connect",
@@ -59,12 +61,15 @@ FRESH = (
 #
 # A server may also end sessions that are idle; ours is while another one runs a script for it.
 _WATCH = "SET client_connection_check_interval = '2s'"
-_STAY = "SET idle_session_timeout = 0"
-# Asked while the session's own path is still in force.
-_SESSION = """
-    select exists (select from pg_catalog.pg_settings
-                    where name operator(pg_catalog.=) 'search_path'
-                      and source operator(pg_catalog.=) 'client'),
+STAY = "SET idle_session_timeout = 0"
+# Whether the client asked for a search path: no stored one replaces it. This and the next are asked
+# while the session's own path is still in force.
+PATH_OF_CLIENT = """\
+exists (select from pg_catalog.pg_settings
+         where name operator(pg_catalog.=) 'search_path'
+           and source operator(pg_catalog.=) 'client')"""
+_SESSION = f"""
+    select {PATH_OF_CLIENT},
            pg_catalog.current_setting('client_connection_check_interval', true)
              operator(pg_catalog.=) '0'
              and pg_catalog.version() operator(pg_catalog.~~) '%linux%'"""
@@ -113,7 +118,7 @@ _ADOPT_PATH = """
       (select g.reset_val from pg_catalog.pg_settings as g where g.name = 'search_path')), false)"""
 # What was stored when the session began: names and hashes.
 _at_start: WeakKeyDictionary[Connection, tuple[list[str], list[int]]] = WeakKeyDictionary()
-# The sessions whose client asked for a search path: no stored one replaces it.
+# The sessions whose client asked for a search path.
 _path_of_client: WeakSet[Connection] = WeakSet()
 # The sessions that would not learn that their client is gone.
 _unwatched: WeakSet[Connection] = WeakSet()
@@ -165,7 +170,7 @@ def connect(
     except psycopg.OperationalError as error:
         raise Failure(_unreachable(error, given)) from None
     try:
-        row = conn.execute(f"{_SESSION}; {OWN_PATH}; {_STAY}".encode()).fetchone()
+        row = conn.execute(f"{_SESSION}; {OWN_PATH}; {STAY}".encode()).fetchone()
         for answer, those in zip(row or (), (_path_of_client, _unwatched), strict=True):
             if answer:
                 those.add(conn)
@@ -230,7 +235,7 @@ def freshen(conn: Connection) -> str:
 
     Advisory locks stay. Settings are those that are stored for the database and the role by now.
     """
-    commands = [FRESH, OWN_PATH, _STAY]
+    commands = [FRESH, OWN_PATH, STAY]
     if conn in _unwatched:
         commands.append(_WATCH)
     if conn in _stored_since:

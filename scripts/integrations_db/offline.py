@@ -19,14 +19,16 @@ from types import MappingProxyType
 from psycopg import sql
 
 from integrations_db import __version__, marker, psql, registry
-from integrations_db.database import FRESH, OWN_PATH, adopting, stores
+from integrations_db.database import FRESH, OWN_PATH, PATH_OF_CLIENT, STAY, adopting, stores
 from integrations_db.deploy import requirements
 from integrations_db.errors import Failure, Usage
 from integrations_db.inline import inlined
+from integrations_db.output import counted
 from integrations_db.plan import Change, Dependency, Plan, find_change, script_hash
 from integrations_db.project import Project
 from integrations_db.registry import NAMES, literal
 from integrations_db.script import VERIFY_SAVEPOINT, Kind, Script, shown
+from integrations_db.together import write_together
 from integrations_db.transaction import DEFERRED, WRITES
 
 __all__ = ["offline_script", "write"]
@@ -133,7 +135,7 @@ def _now() -> datetime:
         raise Usage("SOURCE_DATE_EPOCH is not a number of seconds since 1970") from None
 
 
-def plain(text: str) -> str:
+def _plain(text: str) -> str:
     """Returns a text as one line of a comment, in which nothing commands a terminal."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
@@ -321,7 +323,7 @@ def _path(project: Project, script: Script) -> str:
     path = Path(os.path.abspath(script.path))
     if path.is_relative_to(project.root):
         path = path.relative_to(project.root)
-    return plain(path.as_posix())
+    return _plain(path.as_posix())
 
 
 def _part(
@@ -347,7 +349,7 @@ def _part(
         own_transaction=script.own_transaction,
         deferred=deferred,
         adopts=adopts,
-        files=[plain(f"{name}, by {_path(project, script)}") for name in found.files],
+        files=[_plain(f"{name}, by {_path(project, script)}") for name in found.files],
         variables=[
             *variables.lines(script.kind),
             *(f"\\unset {name}" for name in found.unset),
@@ -442,20 +444,20 @@ def _step(
     plan, (part, verify) = project.plan, parts
     change, there = plan.changes[index], (project.registry, plan.project)
     before = change if kind == "revert" else plan.changes[index - 1] if index else None
-    title = plain(change.title)
+    title = _plain(change.title)
     said = f"{count} {'-' if kind == 'revert' else '+'} {title}"
     said += " (not atomic)" if obstacle else ""
     said += "" if kind == "revert" or verify else " (not verified)"
     why = ""
     if obstacle and obstacle.why:
-        why = plain(obstacle.why.replace(shown(obstacle.path), _path(project, obstacle)))
+        why = _plain(obstacle.why.replace(shown(obstacle.path), _path(project, obstacle)))
     return _Step(
         position=index + 1,
         id=change.id,
-        name=plain(change.name),
+        name=_plain(change.name),
         title=title,
         echo=said,
-        note=[plain(line) for line in change.note.splitlines()],
+        note=[_plain(line) for line in change.note.splitlines()],
         atomic=obstacle is None,
         why=why,
         script=part,
@@ -491,7 +493,7 @@ def _rendered(
         keep_trailing_newline=True,
     )
     environment.filters |= {"literal": literal, "quoted": psql.quoted}
-    count = "1 change" if len(steps) == 1 else f"{len(steps)} changes"
+    count = counted(len(steps))
     verb, done = ("Reverts", "reverted") if revert else ("Deploys", "deployed")
     stored, adopt, adopt_path = adopting() if storing else ("", "", "")
     creation = registry.creation(project.registry)
@@ -499,14 +501,15 @@ def _rendered(
     schema = sql.Identifier(project.registry).as_string(None)
     shared = next(iter(known.given.values()))
     return environment.get_template("offline.sql.j2").render(
-        headline=f"{verb} {count} of project {plain(plan.project)}, with their records",
+        headline=f"{verb} {count} of project {_plain(plan.project)}, with their records",
         ending=f"Done: the {count} of this script {'is' if len(steps) == 1 else 'are'} {done}",
-        project=plain(plan.project),
+        project=_plain(plan.project),
         project_literal=literal(plan.project),
-        uri=plain(plan.uri or "(none)"),
+        uri=_plain(plan.uri or "(none)"),
         uri_literal=literal(plan.uri),
         registry=schema,
-        registry_name=plain(project.registry),
+        registry_name=_plain(project.registry),
+        registry_literal=literal(project.registry),
         registry_version=registry.VERSION,
         from_text=_stands(plan, chosen.high if revert else chosen.low),
         to_text=_stands(plan, chosen.low if revert else chosen.high),
@@ -563,6 +566,8 @@ def _rendered(
         marks_last=marker.last(),
         session_reset=FRESH,
         own_path=OWN_PATH,
+        stay=STAY,
+        path_of_client=PATH_OF_CLIENT,
         savepoint=VERIFY_SAVEPOINT,
         deferred=DEFERRED,
         adopts=storing,
@@ -583,20 +588,8 @@ def _stands(plan: Plan, count: int) -> str:
     """Returns where a database stands that has so many changes, for the header."""
     if not count:
         return "nothing: none of its changes"
-    return (
-        f"{plain(plan.changes[count - 1].title)}, change {count} of {len(plan.changes)} in the plan"
-    )
-
-
-def _name(part: Path, file: Path) -> None:
-    """Gives a file its name, unless there is one of that name."""
-    try:
-        os.link(part, file)
-    except FileExistsError:
-        raise
-    except OSError:  # as on the file systems of USB sticks, which know no links
-        file.touch(exist_ok=False)
-        os.replace(part, file)
+    title = _plain(plan.changes[count - 1].title)
+    return f"{title}, change {count} of {len(plan.changes)} in the plan"
 
 
 def write(text: str, file: Path) -> None:
@@ -605,17 +598,13 @@ def write(text: str, file: Path) -> None:
     Raises:
         Failure: the file is there already, or cannot be written.
     """
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        try:
-            part.write_text(text, encoding="utf-8", newline="")
-            _name(part, file)
-        finally:
-            part.unlink(missing_ok=True)
-    except FileExistsError:
+    if os.path.lexists(file):
         raise Failure(
             f"{file} is there already, and a script that was approved is not written over. Remove "
             "it first, or name another file."
-        ) from None
+        )
+    try:
+        file.parent.stat()  # one that is not there may be misspelt, and is not made
     except OSError as error:
         raise Failure(f"{file}: cannot be written: {error.strerror}") from None
+    write_together({file: text.encode()}, {})

@@ -18,6 +18,7 @@ from small_project import (
     Sql,
     environment,
     recorded,
+    require,
     rows,
     run,
     run_json,
@@ -41,7 +42,7 @@ LEAKS = (
 # Each in a way of its own, with psql in the end.
 KINDS = {
     "a": table("a", note="first\nof \\all, it's 100 % :'a' $a$ \"q\"", tags=("v1", "v1.1")),
-    "b": table("b", requires=("a", "@v1", "a@v1.1"), conflicts=("never",)),
+    "b": table("b", requires=("a", "@v1", "a@v1.1")),
     "leaks": Sql(LEAKS, "drop table leaks;\n", "select id from leaks where false;\n"),
     "bare": Sql(
         "create table bare (id int)", "drop table bare -- no semicolon", "select 1 from bare"
@@ -103,21 +104,16 @@ KINDS = {
         "drop table copied;\n",
         "select 1 / (count(*) = 3)::int from copied;\n",
     ),
-    "never": table("never"),
-    "after": table("after", requires=("rows",), conflicts=()),
+    "after": table("after", requires=("rows",)),
 }
 SET = ("--set", "table=named", "--set", "number=7", "--set", "words=it's \\a:b\nc")
 
 
 def project(folder: Path) -> Path:
     write_project(folder, KINDS, project="odd", uri=URI)
-    plan = folder / "sqitch.plan"
-    # Without the change that another one conflicts with; and one that is reworked.
-    lines = [line for line in plan.read_text().splitlines() if not line.startswith("never ")]
-    lines = [line.replace(" !never", "").replace("!never", "") for line in lines]
-    plan.write_text("\n".join([*lines, f"quoted [quoted@v2 a] {BY} # Again", f"@v3 {BY}", ""]))
+    with (folder / "sqitch.plan").open("a") as plan:  # one that is reworked
+        plan.write(f"quoted [quoted@v2 a] {BY} # Again\n@v3 {BY}\n")
     for kind in ("deploy", "revert", "verify"):
-        (folder / kind / "never.sql").unlink()
         (folder / kind / "quoted.sql").rename(folder / kind / "quoted@v2.sql")
     old = (
         (folder / "deploy" / "quoted@v2.sql").read_text().replace("create f", "create or replace f")
@@ -235,7 +231,7 @@ def test_a_tag_that_was_added_since(empty_database: str, other: str, tmp_path: P
 def test_a_registry_with_an_odd_name(empty_database: str, tmp_path: Path) -> None:
     write_project(tmp_path, {"a": table("a", tags=("t",)), "b": table("b", requires=("a",))})
     with (tmp_path / "sqitch.conf").open("a") as conf:
-        conf.write("\tregistry = \"it's 100%% %s {r} $x :'a'\"\n")
+        conf.write("\tregistry = \"it's\u00a0100%% %s {r} $x :'a'\"\n")
     for options in (("--to", "a"), ("--from", "a")):
         done = psql(empty_database, written(tmp_path, *options), tmp_path)
         assert done.returncode == 0, done.stderr
@@ -458,9 +454,7 @@ def test_a_lock_that_others_hold_stops_it(empty_database: str, tmp_path: Path) -
     assert psql(empty_database, text, tmp_path).returncode == 0
 
 
-def test_a_script_that_is_not_atomic_and_does_not_end(
-    empty_database: str, other: str, tmp_path: Path
-) -> None:
+def test_a_script_that_is_not_atomic_and_does_not_end(empty_database: str, tmp_path: Path) -> None:
     index = Sql(
         "create unique index concurrently i on a (x);\n",
         "drop index concurrently i;\n",
@@ -486,8 +480,6 @@ def test_a_script_that_is_not_atomic_and_does_not_end(
     done = psql(empty_database, text, tmp_path, "-v", "integrations_db_resume=yes")
     assert done.returncode == 0, done.stderr
     assert recorded(empty_database) == ["a", "i", "z"]
-    with psycopg.connect(other) as conn:
-        conn.execute("create schema scratch")
     assert rows(empty_database, "select to_regnamespace('integrations_db')") == [(None,)]
 
 
@@ -519,19 +511,13 @@ def test_rows_of_copy_cannot_be_passed_over(empty_database: str, tmp_path: Path,
     assert recorded(empty_database) == ["r", "z"]
 
 
-@pytest.mark.parametrize(
-    ("script", "said"),
-    [
-        ("\\set AUTOCOMMIT off\ncreate table t ();\n", "leaves a transaction open"),
-        ("\\if true\nbegin;\n\\endif\ncreate table t ();\n", "leaves a transaction open"),
-    ],
-)
+@pytest.mark.parametrize("begin", ["\\set AUTOCOMMIT off\n", "\\if true\nbegin;\n\\endif\n"])
 def test_what_only_psql_runs_must_end_its_transaction(
-    empty_database: str, tmp_path: Path, script: str, said: str
+    empty_database: str, tmp_path: Path, begin: str
 ) -> None:
-    write_project(tmp_path, {"t": Sql(script)})
+    write_project(tmp_path, {"t": Sql(f"{begin}create table t ();\n")})
     done = psql(empty_database, written(tmp_path), tmp_path)
-    assert (done.returncode, said in done.stderr) == (3, True), done.stderr
+    assert (done.returncode, "leaves a transaction open" in done.stderr) == (3, True), done.stderr
     assert (tables(empty_database), recorded(empty_database)) == (set(), [])
 
 
@@ -595,7 +581,7 @@ def test_a_psqlrc_does_not_matter(empty_database: str, other: str, tmp_path: Pat
     file = tmp_path / "script.sql"
     file.write_text(written(tmp_path))
     done = subprocess.run(  # noqa: S603
-        [psql_command("", "", tmp_path)[0], "-f", file, empty_database],
+        [require("psql"), "-f", file, empty_database],
         env=environment(
             PSQLRC=str(tmp_path / "psqlrc"),
             PGOPTIONS="-c search_path=elsewhere",
@@ -607,10 +593,30 @@ def test_a_psqlrc_does_not_matter(empty_database: str, other: str, tmp_path: Pat
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "Done: the 4 changes of this script are deployed"
-    run_json_with = run(tmp_path, "deploy", other, PGOPTIONS="-c search_path=elsewhere")
-    assert run_json_with.returncode == 0
+    assert run(tmp_path, "deploy", other, PGOPTIONS="-c search_path=elsewhere").returncode == 0
     same(empty_database, other)
     assert rows(empty_database, "select to_regclass('elsewhere.a') is not null") == [(True,)]
+
+
+def test_a_search_path_that_is_asked_for_is_kept(
+    empty_database: str, other: str, tmp_path: Path
+) -> None:
+    """No script that stores another one replaces it, as in a new session."""
+    stores = (
+        "begin;\ndo $$ begin execute format('alter database %I set search_path = stored',"
+        " current_database()); end $$;\ncommit;\n"
+    )
+    there = Sql("create table there (id int);\n", verify="select id from there;\n")
+    write_project(tmp_path, {"stores": Sql(stores), "there": there})
+    for dsn in (empty_database, other):
+        with psycopg.connect(dsn) as conn:
+            conn.execute("create schema asked; create schema stored")
+    options = "-c search_path=asked"
+    done = psql(empty_database, written(tmp_path), tmp_path, PGOPTIONS=options)
+    assert done.returncode == 0, done.stderr
+    assert run(tmp_path, "deploy", other, PGOPTIONS=options).returncode == 0
+    same(empty_database, other)
+    assert rows(empty_database, "select to_regclass('asked.there') is not null") == [(True,)]
 
 
 def test_who_is_recorded(empty_database: str, tmp_path: Path) -> None:
@@ -663,23 +669,8 @@ def test_the_lock_is_given_back_and_kept_from_scripts(empty_database: str, tmp_p
     mine = "pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"
     held = f"begin;\ncreate table b ();\nselect 1 / count(*) from {mine};\ncommit;\n"
     write_project(tmp_path, {"a": Sql(release), "b": Sql(held)})
-    outer = (
-        f"\\i {psql_command('', written(tmp_path), tmp_path)[-2]}\n"
-        f"select 'locks: ' || count(*) from {mine};\n"
-    )
-    (tmp_path / "outer.sql").write_text(outer)
-    done = subprocess.run(  # noqa: S603
-        [
-            psql_command("", written(tmp_path), tmp_path)[0],
-            "-X",
-            "-f",
-            tmp_path / "outer.sql",
-            empty_database,
-        ],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    (tmp_path / "script.sql").write_text(written(tmp_path))
+    outer = f"\\i {tmp_path}/script.sql\nselect 'locks: ' || count(*) from {mine};\n"
+    done = psql(empty_database, outer, tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert done.stdout.endswith("locks: 0\n")

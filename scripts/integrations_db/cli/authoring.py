@@ -12,11 +12,12 @@ import click
 
 from integrations_db.cli.group import cli
 from integrations_db.cli.options import json_option
+from integrations_db.cli.session import configured
 from integrations_db.errors import Usage
 from integrations_db.terminal import echo, echo_json
 
 if TYPE_CHECKING:
-    from integrations_db.config import Config, Target
+    from integrations_db.config import Config
     from integrations_db.scaffold import Written
 
 __all__ = ["add", "rework", "tag"]
@@ -123,7 +124,7 @@ def add(
         return
     if not name:
         raise click.UsageError("say the NAME of the change, such as tables/orders", ctx)
-    root, config, target = _project(ctx)
+    root, config, target = configured(ctx, None, packaged=False)
     request = scaffold.Request(
         name, template, requires, conflicts, variables, template_directory, without
     )
@@ -153,7 +154,7 @@ def rework(
     """
     from integrations_db import scaffold
 
-    root, config, target = _project(ctx)
+    root, config, target = configured(ctx, None, packaged=False)
     note = scaffold.given_note(notes)
     ask = _asking(config, as_json)
     done = scaffold.rework(root, target, name, requires, conflicts, note, ask)
@@ -179,7 +180,7 @@ def tag(
     from integrations_db import scaffold
     from integrations_db.project import load_project
 
-    root, config, target = _project(ctx)
+    root, config, target = configured(ctx, None, packaged=False)
     if change and other:
         raise click.UsageError("the change is given twice", ctx)
     if not name:
@@ -193,16 +194,6 @@ def tag(
     note = scaffold.given_note(notes)
     done = scaffold.tag(root, target, name, change or other, note, _asking(config, as_json))
     _tell(done, as_json)
-
-
-def _project(ctx: click.Context) -> tuple[Path, Config, Target | None]:
-    """Returns the project that is meant; never the copy that came with this program."""
-    from integrations_db.config import load_config, resolve_target
-    from integrations_db.project import find_root
-
-    root = find_root(ctx.obj, packaged=False)
-    config = load_config(root)
-    return root, config, resolve_target(config, None)
 
 
 def _asking(config: Config, as_json: bool) -> Callable[[str], str]:

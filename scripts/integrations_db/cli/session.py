@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 __all__ = ["configured", "embedded", "opened", "session"]
 
 
-def configured(ctx: click.Context, given: str | None) -> tuple[Path, Config, Target | None]:
-    """Returns the project's directory, its configuration, and the target if one is meant."""
+def configured(
+    ctx: click.Context, given: str | None, *, packaged: bool = True
+) -> tuple[Path, Config, Target | None]:
+    """Returns the project's directory, its configuration, and the target if one is meant.
+
+    ``packaged``: whether the copy that came with this program will do.
+    """
     from integrations_db.config import load_config, resolve_target
     from integrations_db.project import find_root
 
-    root = find_root(ctx.obj)
+    root = find_root(ctx.obj, packaged=packaged)
     config = load_config(root)
     return root, config, resolve_target(config, given)
 

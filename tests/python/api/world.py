@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 
 from .client import Client
 
@@ -88,6 +89,8 @@ class Pool:
     @staticmethod
     def _forgets(conn: Kept) -> bool:
         if conn.closed or conn.heard or not conn.autocommit or conn.isolation_level is not None:
+            return False
+        if conn.info.transaction_status != TransactionStatus.IDLE:  # it would stay open
             return False
         try:
             conn.execute(_FORGET, prepare=False)
