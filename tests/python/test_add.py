@@ -524,7 +524,8 @@ def test_the_nearest_template_wins(folder: Path, tmp_path: Path) -> None:
     }
     env = {
         "SQITCH_SYSTEM_CONFIG": str(tmp_path / "system" / "sqitch.conf"),
-        "SQITCH_USER_CONFIG": str(tmp_path / "user" / "sqitch.conf"),
+        "SQITCH_USER_CONFIG": "~/sqitch.conf",
+        "HOME": str(tmp_path / "user"),
     }
     for place, templates in places.items():
         write(templates, deploy_enum=f"-- {place} {{{{ change }}}}\n")
