@@ -27,6 +27,7 @@ __all__ = [
     "Target",
     "committer",
     "load_config",
+    "outer_files",
     "parse_config",
     "resolve_target",
 ]
@@ -283,6 +284,15 @@ def parse_config(text: str, file: str = "sqitch.conf") -> Config:
     return loader.config()
 
 
+def outer_files(directory: Path) -> tuple[Path, Path]:
+    """Returns where the system's and the user's configuration are, whether there is one or not."""
+    env = os.environ.get
+    return (
+        _home(env("SQITCH_SYSTEM_CONFIG") or "/etc/sqitch/sqitch.conf", directory),
+        _home(env("SQITCH_USER_CONFIG") or "~/.sqitch/sqitch.conf", directory),
+    )
+
+
 def load_config(directory: Path) -> Config:
     """Reads the system's, the user's and the project's configuration, the last being the strongest.
 
@@ -295,12 +305,10 @@ def load_config(directory: Path) -> Config:
     Raises:
         Failure: a file cannot be read or is wrong, naming file and line.
     """
-    env = os.environ.get
-    own = env("SQITCH_CONFIG") or "sqitch.conf"
+    own = os.environ.get("SQITCH_CONFIG") or "sqitch.conf"
     places = (_home(own, above) for above in (directory, *directory.absolute().parents))
     paths = [
-        _home(env("SQITCH_SYSTEM_CONFIG") or "/etc/sqitch/sqitch.conf", directory),
-        _home(env("SQITCH_USER_CONFIG") or "~/.sqitch/sqitch.conf", directory),
+        *outer_files(directory),
         *[path for path in places if os.path.isfile(path)][:1],  # as in file()
     ]
     loader = _Loader()

@@ -28,7 +28,7 @@ from integrations_db.deploy import deploy
 from integrations_db.errors import Failure
 from integrations_db.project import Project
 from integrations_db.registry import Connection
-from integrations_db.terminal import Silent
+from integrations_db.terminal import Quiet
 from integrations_db.transaction import Listener, atomic, reported
 
 __all__ = ["Drift", "Scratch", "drift", "of_the_deployer", "owner_of"]
@@ -59,13 +59,6 @@ class Drift:
     differences: tuple[Difference, ...]
     ignored: int
     partitions: tuple[str, ...]
-
-
-class _Quiet(Silent):
-    """Hears the building of the scratch; what is said there is of no interest here."""
-
-    def say(self, text: str) -> None:
-        pass
 
 
 def drift(
@@ -199,7 +192,7 @@ class _Build:
                 self.project,
                 target,
                 _NOBODY,
-                _Quiet(),
+                Quiet(),
                 to=self.last,
                 variables=self.variables,
                 verify=False,

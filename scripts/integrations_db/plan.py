@@ -40,6 +40,7 @@ __all__ = [
     "format_plan",
     "is_name",
     "is_unknown",
+    "lines_of",
     "note_of",
     "parse_dependency",
     "parse_plan",
@@ -639,7 +640,14 @@ def format_entry(by: Change | Tag) -> str:
     )
 
 
-def rewritten(text: str) -> list[str]:
+def lines_of(text: str) -> list[str]:
+    """Returns the lines of a plan, as many as there are for Perl, without their ends."""
+    *lines, last = text.split("\n")
+    lines = [line.removesuffix("\r") for line in lines]
+    return [*lines, last] if last not in ("", "0") else lines
+
+
+def rewritten(text: str, project: str) -> list[str]:
     """Returns the lines of a plan as Sqitch writes them whenever it adds one.
 
     Comments and most blanks stay; what is said of a change stands in Sqitch's order, notes are
@@ -647,15 +655,11 @@ def rewritten(text: str) -> list[str]:
 
     Args:
         text: a plan that ``parse_plan`` reads.
+        project: its name there.
     """
-    *lines, last = text.split("\n")
-    lines = [line.removesuffix("\r") for line in lines]
-    if last not in ("", "0"):
-        lines.append(last)
-    project = parse_plan(text).project
     head, versioned = True, False
     found: list[str] = []
-    for line in lines:
+    for line in lines_of(text):
         shadow = _shadow(line)
         if comment := _COMMENT.fullmatch(shadow):
             note = line[comment.start("note") :] if comment["note"] else ""

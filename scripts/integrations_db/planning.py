@@ -22,6 +22,7 @@ from integrations_db.plan import (
     find_change,
     format_entry,
     is_name,
+    lines_of,
     parse_dependency,
     parse_plan,
     rewritten,
@@ -89,7 +90,7 @@ def add(
     needed = _dependencies(plan, requires)
     change = Change(name, *by, needed, _dependencies(plan, conflicts, True))
     _check_requirements(plan, change)
-    lines = rewritten(text)
+    lines = rewritten(text, plan.project)
     if plan.changes and plan.changes[-1].tags:
         lines.append("")
     return _drafted([*lines, format_entry(change)], file, change)
@@ -135,7 +136,7 @@ def rework(
     needed = (Dependency(name, last), *_dependencies(plan, requires))
     change = Change(name, *by, needed, _dependencies(plan, conflicts, True))
     _check_requirements(plan, change)
-    return _drafted([*rewritten(text), format_entry(change)], file, change), last
+    return _drafted([*rewritten(text, plan.project), format_entry(change)], file, change), last
 
 
 def tag(
@@ -170,17 +171,11 @@ def tag(
         raise Failure(f"{file}: the plan has no change that a tag could follow")
     tagged = plan.changes[find_change(plan, change) if change else -1]
     entry = Tag(name, at or _now(plan), who.name, who.email, note)
-    lines = rewritten(text)
+    lines = rewritten(text, plan.project)
     # Where Sqitch puts it: so many lines below the change, whatever these are.
-    place = tagged.line + len(tagged.tags) + len(lines) - len(_split(text))
+    place = tagged.line + len(tagged.tags) + len(lines) - len(lines_of(text))
     lines.insert(place, format_entry(entry))
     return _drafted(lines, file, entry)
-
-
-def _split(text: str) -> list[str]:
-    """Returns the lines of a plan, as many as there are for Perl."""
-    *lines, last = text.split("\n")
-    return [*lines, last] if last not in ("", "0") else lines
 
 
 def _check_name(name: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from integrations_db import planning
-from integrations_db.config import Config, Target, committer
+from integrations_db.config import Config, Target, committer, outer_files
 from integrations_db.errors import Failure, Usage
 from integrations_db.plan import Change, Tag, format_entry, note_of, plan_text
 from integrations_db.project import Project, load_project
@@ -91,10 +91,8 @@ def templates(root: Path, config: Config, folder: Path | None = None) -> Templat
     if first is not None and not first.is_dir():
         where = "" if folder else f"{config.place('add.template_directory')}: "
         raise Usage(f'{where}"{first}" is not a folder')
-    env = os.environ.get
-    own = Path(env("SQITCH_USER_CONFIG") or Path(env("HOME", "/"), ".sqitch", "sqitch.conf"))
-    system = Path(env("SQITCH_SYSTEM_CONFIG") or "/etc/sqitch/sqitch.conf")
-    beside = [root / it.parent / "templates" for it in (own, system)]
+    system, own = outer_files(root)
+    beside = [it.parent / "templates" for it in (own, system)]
     return Templates([*([first] if first else []), root / ".sqitch" / "templates", *beside])
 
 

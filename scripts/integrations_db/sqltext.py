@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from integrations_db.lexer import tokens
+from integrations_db.lexer import Token, tokens
 
 __all__ = [
     "Argument",
@@ -238,36 +239,30 @@ class Column:
         return " ".join(filter(None, [identifier(self.name), self.type, self.rest]))
 
     @property
-    def _words(self) -> list[str]:
+    def _said(self) -> list[str]:
         """The words of ``rest`` that no quotes or parentheses hold, in small letters."""
-        words, depth = [], 0
-        for token in tokens(self.rest):
-            text = self.rest[token.start : token.end]
-            depth += text.count("(") - text.count(")") if token.kind == "other" else 0
-            if token.kind == "word" and depth == 0:
-                words.append(text.lower())
-        return words
+        return [self.rest[it.start : it.end].lower() for it in _words(self.rest)]
 
     @property
     def not_null(self) -> bool:
         """Whether it refuses NULL."""
-        said = " ".join(self._words)
+        said = " ".join(self._said)
         return "not null" in said or "primary key" in said
 
     @property
     def is_key(self) -> bool:
         """Whether it is the primary key."""
-        return "primary" in self._words
+        return "primary" in self._said
 
     @property
     def is_unique(self) -> bool:
         """Whether it is a key by itself."""
-        return bool({"primary", "unique"} & set(self._words))
+        return bool({"primary", "unique"} & set(self._said))
 
     @property
     def has_default(self) -> bool:
         """Whether it has a default, or is generated."""
-        return bool({"default", "generated"} & set(self._words))
+        return bool({"default", "generated"} & set(self._said))
 
     @property
     def expected(self) -> str:
@@ -282,7 +277,7 @@ class Column:
     def _expected(self, not_null: bool) -> str:
         null = " not null" if not_null else ""
         # An identity has no expression; a generated column has one.
-        said = " ".join(self._words)
+        said = " ".join(self._said)
         default = " default" if self.has_default and "identity" not in said else ""
         return self._with(f"{null}{default}")
 
@@ -305,7 +300,7 @@ class Column:
         if self.has_default or not self.not_null:
             return None
         shown = (_shown_type(self.type) or "").partition("(")[0]
-        return "" if {"references", "check"} & set(self._words) else _SAMPLES.get(shown, "")
+        return "" if {"references", "check"} & set(self._said) else _SAMPLES.get(shown, "")
 
 
 def two_of(type_: str) -> tuple[str, str] | None:
@@ -352,13 +347,21 @@ def columns(given: list[str]) -> list[Column]:
 
 def _type_and_rest(text: str) -> tuple[str, str]:
     """Splits what follows the name of a column."""
+    for it in _words(text):
+        if text[it.start : it.end].lower() in _END_OF_TYPE:
+            return text[: it.start].strip(), text[it.start :].strip()
+    return text.strip(), ""
+
+
+def _words(text: str) -> Iterator[Token]:
+    """Yields the words that no quotes or parentheses hold."""
     depth = 0
     for token in tokens(text):
-        word = text[token.start : token.end]
-        depth += word.count("(") - word.count(")") if token.kind == "other" else 0
-        if depth == 0 and token.kind == "word" and word.lower() in _END_OF_TYPE:
-            return text[: token.start].strip(), text[token.start :].strip()
-    return text.strip(), ""
+        if token.kind == "other":
+            depth += text.count("(", token.start, token.end)
+            depth -= text.count(")", token.start, token.end)
+        elif token.kind == "word" and depth == 0:
+            yield token
 
 
 def after_type(text: str) -> str:

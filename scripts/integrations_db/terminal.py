@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Bar",
     "Lines",
+    "Quiet",
     "ReaderGone",
     "Silent",
     "Unwritable",
@@ -195,6 +196,13 @@ class Silent:
 
     def say(self, text: str) -> None:
         echo(text, err=True)
+
+
+class Quiet(Silent):
+    """Says nothing: for the building of a scratch, of which nobody wants to hear."""
+
+    def say(self, text: str) -> None:
+        pass
 
 
 def watched() -> bool:

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -524,7 +525,8 @@ def test_the_nearest_template_wins(folder: Path, tmp_path: Path) -> None:
     }
     env = {
         "SQITCH_SYSTEM_CONFIG": str(tmp_path / "system" / "sqitch.conf"),
-        "SQITCH_USER_CONFIG": str(tmp_path / "user" / "sqitch.conf"),
+        "SQITCH_USER_CONFIG": "~/sqitch.conf",
+        "HOME": str(tmp_path / "user"),
     }
     for place, templates in places.items():
         write(templates, deploy_enum=f"-- {place} {{{{ change }}}}\n")
@@ -729,6 +731,40 @@ def test_what_is_added_here_keeps_the_rules(copy: Path) -> None:
         said = [it.text for it in test_static_sql.frames(copy)]
         assert any(found in it for it in said), (file, new, said)
         path.write_text(text)
+
+
+def test_what_is_reworked_here_keeps_the_rules(copy: Path) -> None:
+    """The examples of CONTRIBUTING.md, with the edits that it asks for."""
+    page = (ROOT / "CONTRIBUTING.md").read_text().replace("\\\n", " ")
+    who = {name: value.strip("'") for name, value in re.findall(r"(SQITCH_\w+)=('.*?'|\S+)", page)}
+    examples = re.findall(r"^ *\$ \.venv/bin/integrations-db (.*)$", page, re.MULTILINE)
+    assert [it.split()[0] for it in examples] == ["add", "tag", "add", "rework"]
+    for it in examples:
+        told = run(copy, *shlex.split(it), **who)
+        assert told.returncode == 0, told.stderr
+    new = copy / "deploy/functions/count_instances.sql"  # without a body it raises nothing
+    new.write_text(
+        new.read_text().replace("svc_integration.$$", "svc_integration. Errors: none.$$")
+    )
+    headers = {
+        "deploy": "-- Deploy integrations:functions/rename_instance to pg\n"
+        "-- requires: functions/rename_instance@v0.1.0\n",
+        "revert": "-- Revert integrations:functions/rename_instance from pg\n",
+    }
+    for kind, header in headers.items():
+        assert header.splitlines()[-1] in page
+        path = copy / kind / "functions/rename_instance.sql"
+        text = path.read_text().replace("create function", "create or replace function")
+        path.write_text(header + text[text.index("\nbegin;") :])
+    for check in test_static_sql.CHECKS:
+        assert list(check(copy)) == [], check.__name__
+    # And the rule for former scripts can be broken.
+    (copy / "verify/functions/rename_instance@v0.1.0.sql").unlink()
+    (copy / "verify/functions/rename_instance@v0.sql").write_text("")
+    assert {it.text for it in test_static_sql.triples(copy)} == {
+        "verify/functions/rename_instance@v0.1.0.sql is missing",
+        "no change of the plan has this script",
+    }
 
 
 def test_other_commands_load_no_jinja() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -11,7 +12,16 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from integrations_db.docs import diagram, layout, pages, regions, words
-from integrations_db.docs.model import Column, Constraint, Function, Grant, Model, Relation, Schema
+from integrations_db.docs.model import (
+    Argument,
+    Column,
+    Constraint,
+    Function,
+    Grant,
+    Model,
+    Relation,
+    Schema,
+)
 from integrations_db.docs.regions import Region
 from integrations_db.errors import Failure
 from size import size
@@ -313,6 +323,21 @@ def test_names_with_blanks() -> None:
 
 
 # -- functions ----------------------------------------------------------------------------------
+
+
+def test_signatures_are_sql() -> None:
+    """A name that SQL would take for something else without quotes has them."""
+    told = replace(
+        made_function(""),
+        name="order",
+        arguments=(
+            Argument("name", "i", "text", None),
+            Argument("position", "i", "integer", None),
+            Argument("Odd", "i", "integer", "1"),
+        ),
+    )
+    made = 'app."order"(name text, "position" integer, "Odd" integer default 1) returns void'
+    assert words.signature(told, "app") == made
 
 
 def test_errors_of_a_comment() -> None:

@@ -18,19 +18,12 @@ from integrations_db.errors import Failure
 from integrations_db.output import counted
 from integrations_db.project import Project
 from integrations_db.registry import Connection
-from integrations_db.terminal import Silent
+from integrations_db.terminal import Quiet
 from integrations_db.transaction import Listener, atomic, reported
 
 __all__ = ["of_database", "of_plan"]
 
 _NOBODY = Committer("docs", "docs@localhost")  # recorded in the scratch, which nobody sees
-
-
-class _Quiet(Silent):
-    """Hears the building of the scratch; what is said there is of no interest here."""
-
-    def say(self, text: str) -> None:
-        pass
 
 
 def of_plan(project: Project, schemas: Sequence[str], variables: Mapping[str, str]) -> Model:
@@ -46,7 +39,7 @@ def of_plan(project: Project, schemas: Sequence[str], variables: Mapping[str, st
     """
     with throwaway.own_server() as there, closing(connect(there, lambda _: None)) as conn:
         try:
-            deploy(conn, project, there, _NOBODY, _Quiet(), variables=variables, verify=False)
+            deploy(conn, project, there, _NOBODY, Quiet(), variables=variables, verify=False)
         except Failure as failure:
             raise Failure(
                 f"what the plan says could not be built in an empty database:\n{failure}\n"
@@ -135,7 +128,7 @@ def _compare(
             f"{', '.join(edited)}"
         )
     try:
-        found = drift.drift(conn, project, target, _Quiet(), variables=variables).differences
+        found = drift.drift(conn, project, target, Quiet(), variables=variables).differences
     except (Failure, psycopg.Error) as error:
         first = str(error).splitlines()[0]
         listener.say(f"whether the database has drifted from its plan is not known: {first}")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from integrations_db.docs.model import Argument, Constraint, Function, Trigger
+from integrations_db.sqltext import identifier
 
 __all__ = [
     "arguments",
@@ -93,12 +94,8 @@ def fires(trigger: Trigger) -> str:
 _MODES = {"o": "out ", "b": "inout ", "v": "variadic "}
 
 
-def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[a-z_][a-z0-9_$]*", name) else '"' + name.replace('"', '""') + '"'
-
-
 def _argument(it: Argument, ident: str) -> str:
-    name = f"{_quoted(it.name)} " if it.name else ""
+    name = f"{identifier(it.name)} " if it.name else ""
     default = expression(it.default)
     default = re.sub(r"^(NULL|TRUE|FALSE)$", lambda found: found[1].lower(), default)
     return (
@@ -125,7 +122,7 @@ def result(function: Function, ident: str) -> str:
 def signature(function: Function, ident: str) -> str:
     """Returns the signature of a function in one line of SQL; one of another kind says so."""
     returns = result(function, ident)
-    name = f"{_quoted(function.schema)}.{_quoted(function.name)}"
+    name = f"{identifier(function.schema)}.{identifier(function.name)}"
     if function.kind != "function":
         name = f"{function.kind} {name}"
     return one_line(f"{name}({arguments(function, ident)}){returns and f' returns {returns}'}")
