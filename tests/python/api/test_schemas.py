@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -140,9 +141,9 @@ def test_configuration(
 def test_what_could_not_be_enforced_is_refused_with_its_path(
     world: World, kind: str, keyword: str
 ) -> None:
-    schema = Jsonb({"properties": {"a/b": {keyword: "https://x.example/schema"}}})
+    schemas: Any = {kind: Jsonb({"properties": {"a/b": {keyword: "https://x.example/schema"}}})}
     with world.refused("IN105") as caught:
-        world.admin.register_definition(f"connector {uuid4()}", **{kind: schema})
+        world.admin.register_definition(f"connector {uuid4()}", **schemas)
     detail = caught.value.diag.message_detail or ""
     assert detail.startswith(f'{kind}, pointer "/properties/a~1b/{keyword}": ')
 
