@@ -872,7 +872,7 @@ CREATE FUNCTION integrations.get_credentials(instance_id uuid) RETURNS jsonb
     SET debug_print_rewritten TO 'off'
     AS $$
 declare
-  v_tenant_id uuid;
+  v_tenant_id uuid := integrations.current_tenant();
   v_status integrations.integration_instance_status;
   v_envelope jsonb;
   v_version integer;
@@ -883,15 +883,13 @@ declare
   v_credentials jsonb;
   v_stamped boolean;
 begin
-  -- The tenant in the words of the policy, so that the plan compares it once.
-  select i.tenant_id, i.status, i.credentials, i.credentials_version, i.credentials_key_id,
-         i.last_used_at, k.state, k.check_value
-    into v_tenant_id, v_status, v_envelope, v_version, v_key_id,
-         v_last_used_at, v_key_state, v_check_value
+  select i.status, i.credentials, i.credentials_version, i.credentials_key_id, i.last_used_at,
+         k.state, k.check_value
+    into v_status, v_envelope, v_version, v_key_id, v_last_used_at, v_key_state, v_check_value
     from integrations.integration_instances as i
          left join integrations_private.tenant_keys as k
            on k.tenant_id = i.tenant_id and k.id = i.credentials_key_id
-   where i.tenant_id = integrations.current_tenant()
+   where i.tenant_id = v_tenant_id
      and i.id = get_credentials.instance_id;
 
   if not found then
@@ -2141,7 +2139,7 @@ CREATE FUNCTION integrations.unlock(kek_id text, kek bytea) RETURNS integer
     SET debug_print_rewritten TO 'off'
     AS $$
 declare
-  v_tenant_id uuid;
+  v_tenant_id uuid := integrations.current_tenant();
   v_known boolean;
   v_kek_check_value bytea;
   v_key_id uuid;
@@ -2150,12 +2148,11 @@ declare
   v_keyring text := pg_catalog.current_setting('integrations.keyring', true);
   v_count integer := 0;
 begin
-  for v_kek_check_value, v_tenant_id, v_key_id, v_wrapped, v_check_value in
-    -- The tenant in the words of the policy, so that the plan compares it once.
-    select e.check_value, k.tenant_id, k.id, k.wrapped, k.check_value
+  for v_kek_check_value, v_key_id, v_wrapped, v_check_value in
+    select e.check_value, k.id, k.wrapped, k.check_value
       from integrations_private.tenant_keys as k
            join integrations_private.key_encryption_keys as e on e.kek_id = k.kek_id
-     where k.tenant_id = integrations.current_tenant()
+     where k.tenant_id = v_tenant_id
        and k.kek_id = unlock.kek_id
        and k.state in ('active', 'decrypt_only')
   loop
@@ -2766,6 +2763,7 @@ declare
   -- Those whose schemas look at the same value as the keyword.
   v_in_place constant text[] := array[
     '$ref', 'allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else', 'dependentSchemas'];
+  v_too_complex constant text := 'the patterns up to here are too complex together';
 
   v_schemas jsonb[] := array[schema];        -- compiled, or yet to be
   v_pointers text[] := array[''];            -- where each of them stands
@@ -2786,6 +2784,7 @@ declare
   v_pointer text;
   v_target jsonb;
   v_pattern record;
+  v_reading integer := 0;                    -- what the engine needs to read the patterns, in steps
   v_sub record;
   v_place integer;
   v_at text := '';
@@ -2831,7 +2830,8 @@ begin
         v_target := v_reference.target;
       elsif v_keyword = 'pattern' then
         v_pattern := integrations_private.translate_pattern(v_content #>> '{}');
-        v_problem := v_pattern.refusal;
+        v_reading := v_reading + v_pattern.start_cost;
+        v_problem := case when v_reading > 100000 then v_too_complex else v_pattern.refusal end;
         v_compiled := pg_catalog.jsonb_build_array(
           v_pattern.translated, v_pattern.start_cost, v_pattern.length_cost);
       elsif v_keyword = 'type' and pg_catalog.jsonb_typeof(v_content) = 'string' then
@@ -2883,7 +2883,8 @@ begin
           if v_keyword = 'patternProperties' then
             v_at := v_sub.pointer;
             v_pattern := integrations_private.translate_pattern(v_sub.name);
-            v_problem := v_pattern.refusal;
+            v_reading := v_reading + v_pattern.start_cost;
+            v_problem := case when v_reading > 100000 then v_too_complex else v_pattern.refusal end;
             exit schemas when v_problem is not null;
             v_entries[pg_catalog.cardinality(v_entries) + 1] := pg_catalog.jsonb_build_array(
               v_pattern.translated, v_pattern.start_cost, v_pattern.length_cost, v_place);
@@ -5814,7 +5815,7 @@ begin
 
   update integrations.integration_instances as i
      set last_used_at = v_now
-   where i.tenant_id = integrations.current_tenant()
+   where i.tenant_id = stamp_last_used.tenant_id
      and i.ctid = (
            select l.ctid
              from integrations.integration_instances as l

@@ -30,6 +30,7 @@ declare
   -- Those whose schemas look at the same value as the keyword.
   v_in_place constant text[] := array[
     '$ref', 'allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else', 'dependentSchemas'];
+  v_too_complex constant text := 'the patterns up to here are too complex together';
 
   v_schemas jsonb[] := array[schema];        -- compiled, or yet to be
   v_pointers text[] := array[''];            -- where each of them stands
@@ -50,6 +51,7 @@ declare
   v_pointer text;
   v_target jsonb;
   v_pattern record;
+  v_reading integer := 0;                    -- what the engine needs to read the patterns, in steps
   v_sub record;
   v_place integer;
   v_at text := '';
@@ -95,7 +97,8 @@ begin
         v_target := v_reference.target;
       elsif v_keyword = 'pattern' then
         v_pattern := integrations_private.translate_pattern(v_content #>> '{}');
-        v_problem := v_pattern.refusal;
+        v_reading := v_reading + v_pattern.start_cost;
+        v_problem := case when v_reading > 100000 then v_too_complex else v_pattern.refusal end;
         v_compiled := pg_catalog.jsonb_build_array(
           v_pattern.translated, v_pattern.start_cost, v_pattern.length_cost);
       elsif v_keyword = 'type' and pg_catalog.jsonb_typeof(v_content) = 'string' then
@@ -147,7 +150,8 @@ begin
           if v_keyword = 'patternProperties' then
             v_at := v_sub.pointer;
             v_pattern := integrations_private.translate_pattern(v_sub.name);
-            v_problem := v_pattern.refusal;
+            v_reading := v_reading + v_pattern.start_cost;
+            v_problem := case when v_reading > 100000 then v_too_complex else v_pattern.refusal end;
             exit schemas when v_problem is not null;
             v_entries[pg_catalog.cardinality(v_entries) + 1] := pg_catalog.jsonb_build_array(
               v_pattern.translated, v_pattern.start_cost, v_pattern.length_cost, v_place);

@@ -35,7 +35,7 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 as $function$
 declare
-  v_tenant_id uuid;
+  v_tenant_id uuid := integrations.current_tenant();
   v_status integrations.integration_instance_status;
   v_envelope jsonb;
   v_version integer;
@@ -46,15 +46,13 @@ declare
   v_credentials jsonb;
   v_stamped boolean;
 begin
-  -- The tenant in the words of the policy, so that the plan compares it once.
-  select i.tenant_id, i.status, i.credentials, i.credentials_version, i.credentials_key_id,
-         i.last_used_at, k.state, k.check_value
-    into v_tenant_id, v_status, v_envelope, v_version, v_key_id,
-         v_last_used_at, v_key_state, v_check_value
+  select i.status, i.credentials, i.credentials_version, i.credentials_key_id, i.last_used_at,
+         k.state, k.check_value
+    into v_status, v_envelope, v_version, v_key_id, v_last_used_at, v_key_state, v_check_value
     from integrations.integration_instances as i
          left join integrations_private.tenant_keys as k
            on k.tenant_id = i.tenant_id and k.id = i.credentials_key_id
-   where i.tenant_id = integrations.current_tenant()
+   where i.tenant_id = v_tenant_id
      and i.id = get_credentials.instance_id;
 
   if not found then

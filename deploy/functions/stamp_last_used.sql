@@ -1,6 +1,5 @@
 -- Deploy integrations:functions/stamp_last_used to pg
 -- requires: tables/integration_instances
--- requires: functions/current_tenant
 
 begin;
 set local search_path = pg_catalog, pg_temp;
@@ -22,7 +21,7 @@ begin
 
   update integrations.integration_instances as i
      set last_used_at = v_now
-   where i.tenant_id = integrations.current_tenant()
+   where i.tenant_id = stamp_last_used.tenant_id
      and i.ctid = (
            select l.ctid
              from integrations.integration_instances as l

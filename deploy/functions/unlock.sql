@@ -30,7 +30,7 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 as $function$
 declare
-  v_tenant_id uuid;
+  v_tenant_id uuid := integrations.current_tenant();
   v_known boolean;
   v_kek_check_value bytea;
   v_key_id uuid;
@@ -39,12 +39,11 @@ declare
   v_keyring text := pg_catalog.current_setting('integrations.keyring', true);
   v_count integer := 0;
 begin
-  for v_kek_check_value, v_tenant_id, v_key_id, v_wrapped, v_check_value in
-    -- The tenant in the words of the policy, so that the plan compares it once.
-    select e.check_value, k.tenant_id, k.id, k.wrapped, k.check_value
+  for v_kek_check_value, v_key_id, v_wrapped, v_check_value in
+    select e.check_value, k.id, k.wrapped, k.check_value
       from integrations_private.tenant_keys as k
            join integrations_private.key_encryption_keys as e on e.kek_id = k.kek_id
-     where k.tenant_id = integrations.current_tenant()
+     where k.tenant_id = v_tenant_id
        and k.kek_id = unlock.kek_id
        and k.state in ('active', 'decrypt_only')
   loop

@@ -79,6 +79,9 @@ TOO_MUCH: dict[str, object] = {
     "the same, and left out": {"patternProperties": {"(?:[^a]?){40}" + MANY: {}}},
     "the same, one by one": {"pattern": "[^a]?" * 70 + MANY},
     "the same, within groups": {"pattern": "(?:(?:.x){5}){12}y*" + MANY},
+    "many complex patterns": {
+        "patternProperties": {f"(b*|[^a]+|x){{1,33}}{n}": {} for n in range(90)}
+    },
     "a huge divisor": {"multipleOf": 10**1001},
 }
 HEAVY: dict[str, tuple[dict[str, Any], str]] = {

@@ -521,6 +521,17 @@ _QUERY = re.compile(
 )
 
 
+def tenants_in_queries(project: Path) -> Findings:
+    """A query has its tenant from a variable: the policy's own words guard, and do not route."""
+    for file, text in _sql_files(project, "deploy/functions"):
+        yield from _search(
+            file,
+            _masked(text),
+            r"\btenant_id\s*=\s*integrations\.current_tenant\(\)",
+            "the tenant of a query stands in a variable",
+        )
+
+
 def secrets_in_queries(project: Path) -> Findings:
     """Keys and plaintext stand in assignments only.
 
@@ -587,6 +598,7 @@ CHECKS: list[Check] = [
     error_codes,
     expected_codes,
     comment_codes,
+    tenants_in_queries,
     secrets_in_queries,
     log_lines,
     packaging,
@@ -700,6 +712,8 @@ BREAKS = [
     Break(comment_codes, PUT, "Callable by svc_integration.", "", "names no caller"),
     Break(comment_codes, CODES, "`put_credentials`](functions.md#put_credentials) |\n| IN306",
           "`unlock`](functions.md#put_credentials) |\n| IN306", "not right about", CODES),
+    Break(tenants_in_queries, UNLOCK, "k.tenant_id = v_tenant_id",
+          "k.tenant_id = integrations.current_tenant()", "in a variable"),
     Break(secrets_in_queries, PUT, "set credentials = v_envelope",
           "set credentials = pg_catalog.to_jsonb(put_credentials.credentials)", "UPDATE"),
     Break(secrets_in_queries, PUT, "set credentials = v_envelope", "set credentials = v_document",

@@ -1,6 +1,6 @@
 -- Tests functions/compile_schema.
 begin;
-select plan(35);
+select plan(39);
 
 select has_function('integrations_private', 'compile_schema', array['jsonb', 'text']);
 select is(
@@ -105,6 +105,30 @@ select lives_ok(
     'select integrations_private.compile_schema(%L, %L)',
     pg_catalog.jsonb_build_object('title', pg_catalog.repeat('x', 65536 - 13)), 'config_schema'),
   '64 KiB are not');
+-- Each of these patterns is read in 5638 steps.
+select lives_ok(
+  pg_catalog.format(
+    'select integrations_private.compile_schema(%L, %L)',
+    '{"allOf": [{}' || pg_catalog.repeat(', ' || v.schema, 17) || ']}', 'config_schema'),
+  'below 100,000 steps several patterns are taken: ' || v.schema)
+from (
+  values ('{"pattern": "(b*|[^a]+|x){1,33}c"}'),
+         ('{"patternProperties": {"(b*|[^a]+|x){1,33}c": {}}}')
+) as v (schema);
+select is(
+  tests.error_of(
+    pg_catalog.format(
+      'select integrations_private.compile_schema(%L, %L)',
+      '{"allOf": [{}' || pg_catalog.repeat(', ' || v.schema, 18) || ']}', 'config_schema'))
+  ->> 'detail',
+  'config_schema, pointer "/allOf/18/' || v.place
+    || '": the patterns up to here are too complex together.',
+  'beyond it one is too many: ' || v.schema)
+from (
+  values ('{"pattern": "(b*|[^a]+|x){1,33}c"}', 'pattern'),
+         ('{"patternProperties": {"(b*|[^a]+|x){1,33}c": {}}}',
+          'patternProperties/(b*|[^a]+|x){1,33}c')
+) as v (schema, place);
 
 select * from finish();
 rollback;
