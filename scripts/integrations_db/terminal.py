@@ -28,6 +28,7 @@ __all__ = [
     "echo",
     "echo_exactly",
     "echo_json",
+    "on_github",
     "printable",
     "watched",
 ]
@@ -203,6 +204,11 @@ class Quiet(Silent):
 
     def say(self, text: str) -> None:
         pass
+
+
+def on_github() -> bool:
+    """Tells whether a workflow of GitHub reads along, which shows findings beside their lines."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def watched() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -320,6 +321,19 @@ def test_names_with_blanks() -> None:
     """A blank in a name is written as in an address."""
     (found,) = regions.find("<!-- docs: table my%20app.a%2Fb -->\n<!-- /docs -->\n", "a.md")
     assert found.names == ("my app.a/b",)
+
+
+def test_all_is_written_or_nothing(tmp_path: Path) -> None:
+    (tmp_path / "old.md").write_text("old")
+    (tmp_path / "taken.md").mkdir()
+    with pytest.raises(Failure, match=r"taken\.md: cannot be written: .* Nothing was written"):
+        pages.write({"new.md": "1", "old.md": "2", "taken.md": "3"}, tmp_path)
+    assert sorted(it.name for it in tmp_path.iterdir()) == ["old.md", "taken.md"]
+    assert (tmp_path / "old.md").read_text() == "old"
+    pages.write({"new.md": "1", "old.md": "2"}, tmp_path / "." / "deeper")
+    pages.write({"new.md": "1", "old.md": "2"}, tmp_path)
+    assert (tmp_path / "old.md").read_text() == "2"
+    assert (tmp_path / "deeper" / "new.md").read_text() == "1"
 
 
 # -- functions ----------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from integrations_db.cli.group import cli
 from integrations_db.cli.options import json_option, target_argument
 from integrations_db.cli.session import configured, embedded, opened, session
 from integrations_db.errors import Changed, Failure, Pending
-from integrations_db.terminal import echo, echo_json
+from integrations_db.terminal import echo, echo_json, on_github
 
 if TYPE_CHECKING:
     from integrations_db.check import Level
@@ -154,9 +153,9 @@ def check(ctx: click.Context, target: str | None, strict: bool, as_json: bool) -
         told = [finding_json(it) for it in findings]
         echo_json({"project": name, "database": place, "findings": told})
     else:
-        on_github = os.environ.get("GITHUB_ACTIONS") == "true"
+        shown = annotation if on_github() else str
         for finding in findings:
-            echo(annotation(finding) if on_github else str(finding))
+            echo(shown(finding))
         sums = [counted(count[level], noun) for level, noun in _LEVELS.items() if count[level]]
         echo(checked + (", ".join(sums) if sums else "no findings"))
     if count["error"] or (strict and count["warning"]):

@@ -17,7 +17,7 @@ import click
 
 from integrations_db.cli.group import INTERRUPTED, cli
 from integrations_db.errors import Failure, Usage
-from integrations_db.terminal import ReaderGone, Unwritable, echo, echo_json
+from integrations_db.terminal import ReaderGone, Unwritable, echo, echo_json, on_github
 
 __all__ = ["main"]
 
@@ -53,7 +53,7 @@ def _notes(error: BaseException | None) -> list[str]:
 def _tell(message: str, code: int, as_json: bool) -> int:
     """Says what went wrong, on standard error; for ``--json`` on standard output, too."""
     echo(f"integrations-db: {message}", err=True)
-    if os.environ.get("GITHUB_ACTIONS") == "true":
+    if on_github():
         from integrations_db.check import workflow_commands
 
         for command in workflow_commands(message):

@@ -12,7 +12,7 @@ from integrations_db.cli.group import cli
 from integrations_db.cli.options import json_option, set_option, target_argument
 from integrations_db.cli.session import configured, opened, session
 from integrations_db.errors import Changed, Failure
-from integrations_db.terminal import echo, echo_json
+from integrations_db.terminal import echo, echo_json, on_github
 
 if TYPE_CHECKING:
     from integrations_db.drift import Scratch
@@ -82,14 +82,13 @@ def drift(
     if as_json:
         echo_json(drift_json(project, place, result))
     else:
-        on_github = os.environ.get("GITHUB_ACTIONS") == "true"
         # What a database holds must not be read as a workflow command.
         token = os.urandom(16).hex()
-        if on_github:
+        if on_github():
             echo(f"::stop-commands::{token}")
         for line in drift_text(result):
             echo(line)
-        if on_github:
+        if on_github():
             echo(f"::{token}::")
             for it in result.differences:
                 echo(drift_annotation(it))

@@ -21,6 +21,7 @@ from integrations_db.docs.model import Model, Relation, Schema
 from integrations_db.docs.regions import Region, anchor, find, replace
 from integrations_db.errors import Failure
 from integrations_db.script import shown
+from integrations_db.together import write_together
 
 __all__ = ["HTML", "Pages", "render", "stale", "write"]
 
@@ -398,20 +399,14 @@ def stale(pages: Pages, folder: Path) -> dict[str, str]:
 
 
 def write(texts: Mapping[str, str], folder: Path) -> None:
-    """Writes files.
+    """Writes files, in place of those that are there: all of them, or none.
 
     Raises:
-        Failure: one cannot be written; those before it are.
+        Failure: one cannot be written.
     """
-    for name, text in texts.items():
-        path = folder / name
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text.encode())
-        except OSError as error:
-            raise Failure(
-                f"{shown(path)}: cannot be written: {error.strerror}. Documents before it are."
-            ) from None
+    made = {folder / name: text.encode() for name, text in texts.items()}
+    old = {path: data for path, data in made.items() if path.exists()}
+    write_together({path: data for path, data in made.items() if path not in old}, old)
 
 
 # -- HTML ---------------------------------------------------------------------------------------

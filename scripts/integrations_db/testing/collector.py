@@ -43,6 +43,7 @@ from psycopg.pq import ExecStatus, TransactionStatus
 from ..database import explain
 from ..errors import Failure
 from ..lexer import Statement, split
+from ..terminal import on_github
 from .entry import folders, patterns, variables
 from .tap import Document, Result
 
@@ -511,7 +512,7 @@ class Bookkeeping:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """In GitHub's workflows, shows each failure of a pgTAP file beside the line it stands on."""
-    if os.environ.get("GITHUB_ACTIONS") != "true":
+    if not on_github():
         return
     config = terminalreporter.config
     for kind in ("failed", "error"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from ..project import Project
 from ..registry import Connection
 from ..revert import revert
 from ..script import shown
+from ..terminal import on_github
 from ..transaction import Listener
 from ..verify import verify
 from . import databases, servers
@@ -128,7 +128,7 @@ def _played(
 @contextmanager
 def _step(say: Callable[[str], None], title: str) -> Iterator[None]:
     """Shows what belongs together; GitHub folds it, but not what failed."""
-    if os.environ.get("GITHUB_ACTIONS") != "true":
+    if not on_github():
         say(f"\n{title}")
         yield
         return
@@ -140,10 +140,10 @@ def _step(say: Callable[[str], None], title: str) -> Iterator[None]:
 
 
 def _checked(project: Project, say: Callable[[str], None]) -> None:
-    on_github = os.environ.get("GITHUB_ACTIONS") == "true"
+    shown_as = annotation if on_github() else str
     findings = [it for it in check_project(project) if it.level != "note"]
     for finding in findings:
-        say(annotation(finding) if on_github else str(finding))
+        say(shown_as(finding))
     errors = sum(finding.level == "error" for finding in findings)
     if errors:
         raise Failure(f"the project has {counted(errors, 'error')}; nothing was deployed.")
@@ -211,7 +211,7 @@ def _alike(found: Drift, say: Callable[[str], None], what: str) -> None:
     """
     for line in drift_text(found):
         say(line)
-    if os.environ.get("GITHUB_ACTIONS") == "true":
+    if on_github():
         for it in found.differences:
             say(drift_annotation(it))
     if found.differences:
