@@ -10,8 +10,9 @@ rounds and of each round's ratios are printed. The disk and the log are part of 
 no encryption: no way of doing it can be faster. "cryptography + audit" adds the decryption of a
 tenant's key and of the credentials under it, their subkeys and their MAC, in bare SQL: no way with
 keys of the tenants in pgcrypto can be faster. "pipelined" sends the same statements of a
-transaction, the naive way's as ours, without waiting for each answer. In the end it says which of
-the package's goals the ratios reach.
+transaction, the naive way's as ours, without waiting for each answer. "ten a transaction" counts
+transactions that each read ten of a tenant's instances. In the end it says which of the package's
+goals the ratios reach.
 
 ``BENCH_SERVER=local`` takes the newest PostgreSQL that is installed on this machine instead of the
 embedded one. ``BENCH_ROUNDS`` (5), ``BENCH_SECONDS`` of one measurement (4), ``BENCH_CLIENTS`` (8)
@@ -211,6 +212,15 @@ def pipelined(case: Case) -> Case:
     """Returns a case that sends its transaction at once."""
     script = case.script.replace("\nbegin;\n", "\n\\startpipeline\nbegin;\n")
     return replace(case, script=f"{script}\\endpipeline\n")
+
+
+def ten_times(case: Case) -> Case:
+    """Returns a case whose transaction reads the credentials of ten of a tenant's instances."""
+    head, begin, rest = case.script.partition("begin;\n")
+    body, commit, _ = rest.partition("commit;\n")
+    *once, read = re.split(r"(?=^select (?:integrations\.get|pgcrypto))", body, flags=re.MULTILINE)
+    draw = "\\set i random(1, :instances)\n"
+    return replace(case, script="".join([head, begin, *once, *[draw + read] * 10, commit]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,6 +445,8 @@ def measure_reads(
         "get_credentials, pipelined": (pipelined(OURS), small),
         f"naive + audit, pipelined{off}": (relaxed(pipelined(AUDITED)), small),
         f"get_credentials, pipelined{off}": (relaxed(pipelined(OURS)), small),
+        "naive + audit, ten a transaction": (ten_times(AUDITED), small),
+        "get_credentials, ten a transaction": (ten_times(OURS), small),
     }
     if large != small:
         cases[f"get_credentials, {large} rows"] = (OURS, large)
@@ -455,6 +467,7 @@ def measure_reads(
         f"get_credentials{off}": [f"naive + audit{off}"],
         "get_credentials, pipelined": ["naive + audit, pipelined"],
         f"get_credentials, pipelined{off}": [f"naive + audit, pipelined{off}"],
+        "get_credentials, ten a transaction": ["naive + audit, ten a transaction"],
     }
     goals = [
         Goal("reads, to naive + audit", 1.5, ratio(times, "get_credentials", "naive + audit")),
