@@ -662,8 +662,7 @@ def rewritten(text: str, project: str) -> list[str]:
     for line in lines_of(text):
         shadow = _shadow(line)
         if comment := _COMMENT.fullmatch(shadow):
-            note = line[comment.start("note") :] if comment["note"] else ""
-            note = note if note == "0" else note_of(note)
+            note = note_of(line[comment.start("note") :]) if comment["note"] else ""
             found.append(line[: len(shadow) - len(shadow.lstrip(" \t"))] + _escaped_note(note))
             head = head and note not in ("", "0")
             continue
@@ -672,11 +671,7 @@ def rewritten(text: str, project: str) -> list[str]:
         blank = line[cut : line.index("#", cut)] if inline else line[cut:]
         note = line[inline.start("note") :] if inline else ""
         if not head:
-            found.append(
-                _entry_again(line[:cut], project)
-                + blank
-                + _escaped_note(note if note == "0" else note_of(note))
-            )
+            found.append(_entry_again(line[:cut], project) + blank + _escaped_note(note_of(note)))
             continue
         content = line[:cut]
         pragma = _PRAGMA.fullmatch(shadow[:cut])

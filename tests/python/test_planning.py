@@ -38,8 +38,7 @@ def both(theirs: Sqitch, text: str, what: str, **more: Any) -> tuple[str | None,
     """Returns the new plan by Sqitch and by us, None where it is refused."""
     env = {"SQITCH_FULLNAME": WHO.name, "SQITCH_EMAIL": WHO.email, "SQITCH_EDITOR": "true"}
     told = theirs.edit(text.encode(), what, env, at="2026-03-04T05:06:07Z", **more)
-    note = more.pop("note")
-    note = note if note == "0" else note_of(note)
+    note = note_of(more.pop("note"))
     try:
         done = getattr(planning, what)(
             text, "sqitch.plan", more.pop("name"), WHO, note, at=AT, **more
@@ -81,6 +80,7 @@ def test_a_line_is_the_same(theirs: Sqitch, what: str, more: dict[str, Any], not
         f" % syntax-version = 0.9 \n%project=p\n%uri=http://x/y \n#words\n \na {BY}  #n \\n\\x\n",
         f"{HEAD}# \tc\n+ a  {BY}\n  - b   [!x   a\t!y] {BY}\n  \n  @t  {BY}#n\n\n\n# end\n0",
         f"{HEAD}a {BY} # 0\n# 0\n@t {BY} #\n",
+        f"# first  \n\t#  second\n%project=p # c:\\n\n# third \\n \\x\t\n\nb {BY} # n \na [b]{BY}\n",
     ],
 )
 @pytest.mark.parametrize("what", ["add", "tag", "rework"])
@@ -97,6 +97,7 @@ def test_the_rest_is_written_as_sqitch_writes_it(theirs: Sqitch, text: str, what
         ("add", {"name": "a"}, "is in the plan already"),
         ("add", {"name": "b/c"}, "rework b/c"),
         ("add", {"name": "HEAD"}, "cannot be the name"),
+        ("add", {"name": "ROOT"}, "cannot be the name"),
         ("add", {"name": "x y"}, "cannot be the name"),
         ("add", {"name": "-x"}, "cannot be the name"),
         ("add", {"name": "x~1"}, "cannot be the name"),
@@ -130,8 +131,13 @@ def test_a_change_without_a_tag_after_it(theirs: Sqitch) -> None:
         planning.rework(text, "sqitch.plan", "a", WHO, "n")
 
 
-@pytest.mark.parametrize("name", ["a/../../x", "a//b", "x/./y", "a/..", "x\ny"])
-def test_names_that_lead_out_of_the_folders(name: str) -> None:
+def test_a_comment_of_0_ends_the_pragmas(theirs: Sqitch) -> None:
+    assert both(theirs, f"# 0\n%project=p\n\na {BY}\n", "add", name="n", note="n") == (None, None)
+
+
+# Sqitch adds a change 0, and does not read it again.
+@pytest.mark.parametrize("name", ["a/../../x", "a//b", "x/./y", "a/..", "x\ny", "0"])
+def test_names_that_lead_out_of_the_folders_or_of_the_plan(name: str) -> None:
     with pytest.raises(Failure, match="cannot be the name"):
         planning.add(TAGGED, "sqitch.plan", name, WHO, "n")
 
