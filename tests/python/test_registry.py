@@ -59,6 +59,18 @@ def dump(dsn: str) -> str:
     return "\n".join(line for line in lines if line and not line.startswith("--"))
 
 
+def test_what_was_committed_is_on_the_disk_when_it_is_flushed(empty_database: str) -> None:
+    """By itself, the server's log would be written some time later."""
+    with connected(empty_database) as conn:
+        for number in range(5):
+            conn.execute("set synchronous_commit = off")
+            conn.execute(f"create table t{number} ()".encode())
+            [(committed,)] = conn.execute("select pg_current_wal_insert_lsn()").fetchall()
+            registry.flush(conn)
+            query = "select pg_current_wal_flush_lsn() >= %s::pg_lsn"
+            assert conn.execute(query, (committed,)).fetchall() == [(True,)]
+
+
 PROJECT = {
     "a": table("a", note="with a note,\nin two lines", tags=("v1", "v1.1")),
     "b": table("b", requires=("a", "@v1"), tags=("v2",)),

@@ -271,6 +271,8 @@ def test_places_count_characters(tmp_path: Path) -> None:
     ("marked", "line", "column"),
     [
         ("select @, 1;", 1, 8),
+        ("\nselect @, 1;", 2, 8),
+        ("\n@, 1;", 2, 1),
         ("select :v,\n  :v @;", 2, 6),
         (":v; select :'v',\n @", 2, 2),
         ("a\\;\n b\\; c\\;\n d @", 3, 4),
@@ -303,6 +305,7 @@ def test_apart_keeps_what_psql_would_send(tmp_path: Path) -> None:
     assert (apart.execution, apart.why) == ("not atomic", "x.sql:1: p ends transactions")
     assert [s.text for s in apart.statements][1:] == ["call p()", "commit"]
     assert apart.body == ()
+    assert apart.begin == "BEGIN"
 
 
 def test_words_skip_what_is_quoted() -> None:
