@@ -104,7 +104,7 @@ begin
       elsif v_keyword = 'type' and pg_catalog.jsonb_typeof(v_content) = 'string' then
         v_compiled := pg_catalog.jsonb_build_array(v_content);
       elsif v_keyword = 'dependentRequired' then
-        select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(e.key, e.value))
+        select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(e.key, e.value)), '[]')
           into v_compiled
           from pg_catalog.jsonb_each(v_content) as e;
       end if;

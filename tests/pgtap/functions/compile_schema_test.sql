@@ -1,6 +1,6 @@
 -- Tests functions/compile_schema.
 begin;
-select plan(39);
+select plan(40);
 
 select has_function('integrations_private', 'compile_schema', array['jsonb', 'text']);
 select is(
@@ -51,7 +51,9 @@ from (
          ('{"dependentRequired": {"a": ["b"]}, "dependentSchemas": {"c": false}}',
           '[{"object": {"dependentRequired": [["a", ["b"]]],
                         "dependentSchemas": [["c", "/c", 1]]}},
-            {"false": "dependentSchemas"}]')
+            {"false": "dependentSchemas"}]'),
+         ('{"dependentRequired": {}, "properties": {}, "required": []}',
+          '[{"object": {"dependentRequired": [], "properties": [], "required": []}}]')
 ) as v (schema, rules);
 select results_eq(
   pg_catalog.format(

@@ -96,6 +96,11 @@ def exact(value: object) -> object:
 @example(schema={"enum": [[1, {"a": 2}]]}, documents=[[1.0, {"a": 2.0}], [1, {"a": True}]])
 @example(schema={"uniqueItems": True}, documents=[[1, True], [0, False], [[1], [1.0]], ["1", 1]])
 @example(schema={"multipleOf": 0.5}, documents=[10**300, 1e300, 0.25])
+@example(schema={"dependentRequired": {}, "required": []}, documents=[{"a": 1}, []])
+@example(
+    schema={"properties": {}, "patternProperties": {}, "dependentSchemas": {}, "$defs": {}},
+    documents=[{"a": 1}, []],
+)
 def test_schemas(world: World, schema: Any, documents: list[object]) -> None:
     Draft202012Validator.check_schema(schema)
     validator = Draft202012Validator(schema)
