@@ -60,7 +60,12 @@ def test_each_goes_on_from_the_other(lent_database: str) -> None:
     assert objects(fresh) == theirs
     assert dump(fresh) == dumped
     assert "up-to-date" in by_sqitch(fresh, "status")
-    by_sqitch(fresh, "revert", "-y")
+    # Sqitch takes 20 ms for each: the quick test goes on with ours, as it did the other way.
+    if size(1, 0):
+        by_sqitch(fresh, "revert", "-y", "--to", CHANGES[len(CHANGES) // 2])
+        by_us(fresh, "revert", "--all", "-y")
+    else:
+        by_sqitch(fresh, "revert", "-y")
     assert recorded(fresh) == []
     assert left(fresh) == []
     assert {row for row in before ^ objects(fresh) if row[0] != "comments on"} == set()
