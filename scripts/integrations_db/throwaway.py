@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,7 +15,9 @@ from psycopg.conninfo import make_conninfo
 
 from integrations_db.config import Target
 
-__all__ = ["own_server", "removed_at_the_end", "until_the_end"]
+__all__ = ["home", "own_server", "removed_at_the_end", "until_the_end"]
+
+_ROOM = 1 << 30  # bytes that memory must have free before a server lives there
 
 # Waits for the pipe's end; then its process is over, however that came about. What still makes or
 # starts a server is let finish: that would leave shared memory behind without its folder.
@@ -36,6 +40,14 @@ try:
 finally:
     shutil.rmtree(base)
 """
+
+
+def home() -> Path:
+    """Gives a folder for servers: in memory where that has room; short, for sockets' sake."""
+    memory = Path("/dev/shm")  # noqa: S108  # the folder in it is made by mkdtemp
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM:
+        return memory
+    return Path("/tmp")  # noqa: S108  # as above; $TMPDIR is too long on macOS
 
 
 @contextmanager
@@ -81,8 +93,7 @@ def own_server() -> Iterator[Target]:
     from integrations_db import server  # what only this needs is big
 
     programs, owner = server.installation(), server.unprivileged()
-    # Short, for the socket's sake: $TMPDIR is too long on macOS.
-    base = Path(tempfile.mkdtemp(prefix="idb-", dir="/tmp"))
+    base = Path(tempfile.mkdtemp(prefix="idb-", dir=home()))
     with removed_at_the_end(base, programs):
         server.give(base, owner)
         data = base / "data"

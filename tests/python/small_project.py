@@ -178,10 +178,11 @@ def tables(dsn: str) -> set[str]:
 
 def recorded(dsn: str) -> list[str]:
     """Returns the names of the deployed changes that the registry knows, in order."""
-    if rows(dsn, "select to_regclass('sqitch.changes')")[0][0] is None:
+    query = "select change from sqitch.changes order by committed_at"
+    try:
+        return [name for (name,) in rows(dsn, query)]
+    except psycopg.errors.UndefinedTable:
         return []
-    found = rows(dsn, "select change from sqitch.changes order by committed_at")
-    return [row[0] for row in found]
 
 
 def events(dsn: str) -> list[tuple[str, str]]:

@@ -181,10 +181,10 @@ def test_an_ordinary_login_deploys_and_reverts(bare: Cluster, folder: Path) -> N
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not size(False, True), reason="needs a server of its own")
-def test_a_rehearsal_passes(cluster: Server, folder: Path) -> None:
+@pytest.mark.skipif(not size(False, True), reason="takes several seconds")
+def test_a_rehearsal_passes(lent_cluster: Server, folder: Path) -> None:
     """Up, down and up again, with the pgTAP files in between, and no drift."""
-    done = run(folder, "rehearse", "--server", cluster.dsn)
+    done = run(folder, "rehearse", "--server", lent_cluster.dsn)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr
 
 

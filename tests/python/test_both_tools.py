@@ -1,11 +1,10 @@
 """This project's scripts by stock Sqitch and by our deployer: the same database, either way round.
 
-The test has a server to itself: roles belong to the whole cluster.
+The server is one without the package's roles: they belong to the whole cluster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,11 @@ from api.deployment import CHANGES, catalogue
 from faults.dumps import dump
 from small_project import recorded, run, sqitch
 
-from integrations_db.testing import databases
-from integrations_db.testing.servers import Server
 from size import size
 
 pytestmark = pytest.mark.database
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def fresh(cluster: Server) -> Iterator[str]:
-    """A new database of a cluster in which the package never was, as conninfo."""
-    with databases.clone(cluster.dsn, "template0") as conninfo:
-        yield conninfo
 
 
 def objects(conninfo: str) -> set[tuple[Any, ...]]:
@@ -50,7 +40,8 @@ def by_us(conninfo: str, *arguments: str) -> str:
 
 
 @pytest.mark.long
-def test_each_goes_on_from_the_other(fresh: str) -> None:
+def test_each_goes_on_from_the_other(lent_database: str) -> None:
+    fresh = lent_database
     before = objects(fresh)
     # What it verifies is verified at the end of its deployment, or while it deploys.
     half = CHANGES[len(CHANGES) // size(3, 1) - 1]
@@ -69,7 +60,12 @@ def test_each_goes_on_from_the_other(fresh: str) -> None:
     assert objects(fresh) == theirs
     assert dump(fresh) == dumped
     assert "up-to-date" in by_sqitch(fresh, "status")
-    by_sqitch(fresh, "revert", "-y")
+    # Sqitch takes 20 ms for each: the quick test goes on with ours, as it did the other way.
+    if size(1, 0):
+        by_sqitch(fresh, "revert", "-y", "--to", CHANGES[len(CHANGES) // 2])
+        by_us(fresh, "revert", "--all", "-y")
+    else:
+        by_sqitch(fresh, "revert", "-y")
     assert recorded(fresh) == []
     assert left(fresh) == []
     assert {row for row in before ^ objects(fresh) if row[0] != "comments on"} == set()

@@ -28,7 +28,6 @@ from integrations_db.config import Target
 from integrations_db.database import connect
 from integrations_db.registry import Connection
 from integrations_db.testing.collector import run_file
-from integrations_db.testing.servers import Server
 from integrations_db.testing.tap import Result
 
 
@@ -1000,10 +999,10 @@ def test_the_check_of_reverts_finds_it(conn: Connection, name: str) -> None:
     assert told in str(failure.value)
 
 
-def test_a_role_that_is_left_is_found(cluster: Server) -> None:
+def test_a_role_that_is_left_is_found(lent_database: str) -> None:
     change = "roles/svc_integration"
     edit = Edit(f"revert/{change}.sql", "drop role svc_integration;", "null;")
-    with closing(connect(Target(cluster.dsn), lambda _: None)) as conn:
+    with closing(connect(Target(lent_database), lambda _: None)) as conn:
         with pytest.raises(AssertionError, match="role svc_integration is left or changed"):
             there_and_back(conn, inner(conn, edit), change, look(conn))
 

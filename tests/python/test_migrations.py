@@ -1,8 +1,8 @@
 """Every change of this project, both ways: its revert script restores exactly what was before it.
 
 The catalogues are those that ``drift`` compares, default privileges among them, with all roles of
-the server added; dumps are pg_dump's, with owners, privileges and comments. The tests have a server
-to themselves: roles belong to all of it.
+the server added; dumps are pg_dump's, with owners, privileges and comments. The server is
+one without the package's roles: they belong to all of it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from integrations_db.database import connect
 from integrations_db.deploy import deploy
 from integrations_db.project import load_project
 from integrations_db.registry import Connection
-from integrations_db.testing import databases
-from integrations_db.testing.servers import Server
 from size import size
 
 pytestmark = [pytest.mark.database, pytest.mark.long]
@@ -44,10 +42,9 @@ _ROLES = """
 
 
 @pytest.fixture
-def dsn(cluster: Server) -> Iterator[str]:
-    """An empty database of a server on which the package never was."""
-    with databases.clone(cluster.dsn, "template0") as dsn:
-        yield dsn
+def dsn(lent_database: str) -> str:
+    """An empty database of a server without the package."""
+    return lent_database
 
 
 @pytest.fixture

@@ -28,7 +28,6 @@ from small_project import environment, recorded
 from integrations_db import __version__
 from integrations_db.plan import read_plan
 from integrations_db.server import unprivileged
-from integrations_db.testing.servers import Server
 from size import size
 
 ROOT = Path(__file__).parents[2]
@@ -350,9 +349,9 @@ def test_a_folder_that_is_gone_is_one_sentence(installed: Installed, tmp_path: P
 
 
 @pytest.fixture
-def target(cluster: Server, installed: Installed) -> Iterator[str]:
-    """The server as a URI that the ordinary user can use, a password in a file of his."""
-    parts = conninfo_to_dict(cluster.dsn)
+def target(lent_database: str, installed: Installed) -> Iterator[str]:
+    """The database as a URI that the ordinary user can use, a password in a file of his."""
+    parts = conninfo_to_dict(lent_database)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         if given := parts.get("passfile"):
@@ -366,7 +365,7 @@ def target(cluster: Server, installed: Installed) -> Iterator[str]:
 @pytest.mark.long
 @pytest.mark.database
 def test_the_wheel_alone_deploys(
-    cluster: Server, installed: Installed, closed: Path, target: str
+    lent_database: str, installed: Installed, closed: Path, target: str
 ) -> None:
     """In a folder that is not to be written to, without a home, and nothing is left behind."""
     # A user who is not root cannot be put into a folder that is closed to him.
@@ -381,14 +380,14 @@ def test_the_wheel_alone_deploys(
         return done.stdout
 
     assert f"Deployed {len(changes)} changes" in ours("deploy")
-    assert recorded(cluster.dsn) == changes
+    assert recorded(lent_database) == changes
     assert "Nothing to deploy" in ours("deploy")
     assert changes[-1] in ours("status", "--check")
     assert f"Verified {len(changes)} changes" in ours("verify")
     ours("revert", "--to", changes[-2], "-y")
     ours("status", "--check", code=3)
     assert "Reverted" in ours("revert", "--all", "-y")
-    assert recorded(cluster.dsn) == []
+    assert recorded(lent_database) == []
     assert {path: path.stat().st_mtime_ns for path in installed.folder.rglob("*")} == files
 
 

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from inner import Inner
-from integrations_db.testing import bodies, coverage, databases, servers
+from integrations_db.testing import bodies, coverage, databases, plugin, servers
 from integrations_db.testing.profiles import SETTINGS, Function, Profiles, Statement, read
 from integrations_db.testing.servers import Server
 
@@ -75,13 +75,12 @@ set search_path = pg_catalog as 'select 1';
 
 
 @pytest.fixture(scope="module")
-def profiling(server: Server) -> Iterator[Server]:
+def profiling(pytestconfig: pytest.Config, server: Server) -> Iterator[Server]:
     """A server that profiles functions."""
     plpgsql.require_extension(server)
     kind = "local" if server.name == "dsn" else server.name
-    with servers.running(
-        kind, ROOT / "tests" / "docker" / "Dockerfile", print, settings=SETTINGS
-    ) as own:
+    dockerfile = ROOT / "tests" / "docker" / "Dockerfile"
+    with servers.running(kind, dockerfile, print, plugin.models(pytestconfig), SETTINGS) as own:
         yield own
 
 

@@ -45,7 +45,7 @@ def connected(dsn: str) -> Iterator[registry.Connection]:
 def another_database(dsn: str, name: str) -> Iterator[str]:
     """A second empty database beside the given one."""
     with connected(dsn) as conn:
-        conn.execute(f"create database {name}".encode())
+        conn.execute(f"create database {name} template template0 strategy file_copy".encode())
         try:
             yield make_conninfo(dsn, dbname=name)
         finally:
@@ -90,7 +90,8 @@ EVERYTHING = (
 
 
 def content(dsn: str) -> list[list[tuple[Any, ...]]]:
-    return [rows(dsn, query) for query in EVERYTHING]
+    with connected(dsn) as conn:
+        return [conn.execute(query.encode()).fetchall() for query in EVERYTHING]
 
 
 def test_catalogue_and_rows_are_those_of_sqitch(empty_database: str, tmp_path: Path) -> None:

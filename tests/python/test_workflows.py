@@ -12,7 +12,7 @@ import subprocess
 import sys
 import textwrap
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,6 @@ import pytest
 from small_project import Sql, environment, run, table, write_project
 
 from integrations_db.check import workflow_commands
-from integrations_db.testing.plugin import another_server
 from integrations_db.testing.servers import Server
 from size import size
 
@@ -75,13 +74,6 @@ def _rehearse(
     return done, [line for line in text.splitlines() if line.startswith("::error")]
 
 
-@pytest.fixture(scope="module")
-def cluster(pytestconfig: pytest.Config, pgtap_server: Server) -> Iterator[Server]:
-    """A server that these tests share: they leave no database there."""
-    with another_server(pytestconfig, pgtap_server) as server:
-        yield server
-
-
 STEPS = ["Check", "Deploy", "Verify", "pgTAP", "Revert", "Deploy again", "Drift"]
 LAST = "Deploy, verify, test, revert, deploy again, compare"
 GOOD = {
@@ -99,9 +91,9 @@ def _write(folder: Path, changes: Mapping[str, Sql], tested: str = "b") -> Path:
     return folder
 
 
-def test_a_good_project_passes(tmp_path: Path, cluster: Server) -> None:
+def test_a_good_project_passes(tmp_path: Path, lent_cluster: Server) -> None:
     _write(tmp_path / "db", GOOD)
-    done, annotations = _rehearse(tmp_path, cluster.dsn, project="db")
+    done, annotations = _rehearse(tmp_path, lent_cluster.dsn, project="db")
     assert done.returncode == 0, done.stdout + done.stderr
     assert annotations == []
     groups = re.findall(r"^::group::(.*)$", done.stdout, re.M)
@@ -109,12 +101,12 @@ def test_a_good_project_passes(tmp_path: Path, cluster: Server) -> None:
     assert done.stdout.count("::endgroup::") == len(groups)
     cases = ET.parse(tmp_path / "junit.xml").getroot().findall(".//testcase")  # noqa: S314
     assert [case.get("name") for case in cases] == ["1 Table b should exist"]
-    with psycopg.connect(cluster.dsn) as connection:
+    with psycopg.connect(lent_cluster.dsn) as connection:
         left = connection.execute("select datname from pg_database where datname ~ 'clone'")
         assert left.fetchall() == []
 
 
-def test_inputs_reach_the_command(tmp_path: Path, cluster: Server) -> None:
+def test_inputs_reach_the_command(tmp_path: Path, lent_cluster: Server) -> None:
     made = Sql(
         'begin;\ncreate table :"name" (id integer);\ncommit;\n',
         'begin;\ndrop table :"name";\ncommit;\n',
@@ -128,7 +120,7 @@ def test_inputs_reach_the_command(tmp_path: Path, cluster: Server) -> None:
         )
     done, _ = _rehearse(
         tmp_path,
-        cluster.dsn,
+        lent_cluster.dsn,
         pgtap="one\n\ntwo\n",
         pgtap_files="*.sql\n*.pg",
         variables="other=1\nname=a table",
@@ -253,33 +245,33 @@ HIDDEN = {
 )
 def test_each_step_can_fail(
     tmp_path: Path,
-    cluster: Server,
+    lent_cluster: Server,
     changes: dict[str, Sql],
     tested: str,
     code: int,
     annotation: str,
 ) -> None:
     _write(tmp_path, changes, tested)
-    done, annotations = _rehearse(tmp_path, cluster.dsn)
+    done, annotations = _rehearse(tmp_path, lent_cluster.dsn)
     text = done.stdout + done.stderr
     assert done.returncode == code, text
     assert any(line.startswith(annotation) for line in annotations), text
     assert "Traceback" not in text
-    with psycopg.connect(cluster.dsn) as connection:
+    with psycopg.connect(lent_cluster.dsn) as connection:
         left = connection.execute("select datname from pg_database where datname ~ 'clone'")
         assert left.fetchall() == []
 
 
-def test_pgtap_files_that_are_not_found_fail(tmp_path: Path, cluster: Server) -> None:
+def test_pgtap_files_that_are_not_found_fail(tmp_path: Path, lent_cluster: Server) -> None:
     _write(tmp_path, GOOD)
-    done, annotations = _rehearse(tmp_path, cluster.dsn, pgtap_files="*.pg")
+    done, annotations = _rehearse(tmp_path, lent_cluster.dsn, pgtap_files="*.pg")
     assert done.returncode == 1
     assert any("no pgTAP file ran in" in line for line in annotations)
 
 
-def test_without_pgtap_files_the_rest_is_done(tmp_path: Path, cluster: Server) -> None:
+def test_without_pgtap_files_the_rest_is_done(tmp_path: Path, lent_cluster: Server) -> None:
     write_project(tmp_path, GOOD)
-    done, _ = _rehearse(tmp_path, cluster.dsn)
+    done, _ = _rehearse(tmp_path, lent_cluster.dsn)
     assert done.returncode == 0, done.stderr
     assert "nothing was tested" in done.stdout
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -30,6 +31,7 @@ watchers: list[Callable[[str], None]] = []
 """Each is called with the conninfo of a clone that is about to be dropped."""
 
 _TEMPLATE = "test_template_"
+_kept: dict[str, psycopg.Connection[Any]] = {}
 
 
 def new_name(kind: str) -> str:
@@ -108,6 +110,16 @@ def _comments(connection: psycopg.Connection[Any]) -> dict[str, str | None]:
     return dict(rows.fetchall())
 
 
+def _connected(dsn: str) -> psycopg.Connection[Any]:
+    """Gives the one connection of this process to a server; to make it takes as long as a clone."""
+    with suppress(KeyError, psycopg.OperationalError):
+        _kept[dsn].execute("")  # nobody ended it
+        return _kept[dsn]
+    connection = _kept[dsn] = psycopg.connect(dsn, autocommit=True)
+    atexit.register(connection.close)
+    return connection
+
+
 def _drop(connection: psycopg.Connection[Any], name: str) -> None:
     connection.execute(
         sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
@@ -123,20 +135,18 @@ def clone(dsn: str, template: str) -> Iterator[str]:
         template: what it is a copy of; ``template0`` for an empty one.
     """
     name = new_name("clone")
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(
-            # To copy files is faster than to write each page to the log.
-            sql.SQL("create database {} template {} strategy file_copy").format(
-                sql.Identifier(name), sql.Identifier(template)
-            )
+    _connected(dsn).execute(
+        # To copy files is faster than to write each page to the log.
+        sql.SQL("create database {} template {} strategy file_copy").format(
+            sql.Identifier(name), sql.Identifier(template)
         )
+    )
     try:
         yield make_conninfo(dsn, dbname=name)
     finally:
         for watch in watchers:
             watch(make_conninfo(dsn, dbname=name))
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            _drop(connection, name)
+        _drop(_connected(dsn), name)
 
 
 def create_login(role: str, dsn: str, folder: Path) -> str:

@@ -393,6 +393,11 @@ def empty_database(pgtap_server: Server) -> Iterator[str]:
         yield conninfo
 
 
+def models(config: pytest.Config) -> Path:
+    """Gives the folder of what new servers of a session begin as; see ``servers.running``."""
+    return config.stash[_SESSION].folder
+
+
 @contextmanager
 def another_server(config: pytest.Config, like: Server) -> Iterator[Server]:
     """Gives another server of the same kind with nothing deployed; it ends on exit.

@@ -49,7 +49,7 @@ from ..server import (
     start_cluster,
     unprivileged,
 )
-from ..throwaway import removed_at_the_end, until_the_end
+from ..throwaway import home, removed_at_the_end, until_the_end
 
 __all__ = [
     "KINDS",
@@ -61,7 +61,6 @@ __all__ = [
     "without_password",
 ]
 
-_ROOM = 1 << 30  # bytes that memory must have free before a server lives there
 _SETTINGS = {
     "max_connections": "200",
     "max_prepared_transactions": "20",
@@ -305,14 +304,6 @@ def _share(folder: Path) -> Path:
     )  # Debian without -dev packages
 
 
-def _home() -> Path:
-    """Gives a folder for servers: in memory where that has room; short, for sockets' sake."""
-    memory = Path("/dev/shm")  # noqa: S108  # the folder in it is made by mkdtemp
-    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM:
-        return memory
-    return Path("/tmp")  # noqa: S108  # as above; $TMPDIR is too long on macOS
-
-
 @contextmanager
 def _new(
     kind: str,
@@ -334,7 +325,7 @@ def _new(
         Failure: it cannot be made or started.
     """
     owner = unprivileged()
-    base = Path(tempfile.mkdtemp(prefix="pgtest-", dir=_home()))
+    base = Path(tempfile.mkdtemp(prefix="pgtest-", dir=home()))
     if owner:
         os.chown(base, owner.uid, owner.gid)
     data, log = base / "data", base / "log"

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import LiteralString
 from uuid import UUID
 
 import psycopg
@@ -14,10 +15,12 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from integrations_db.testing import databases
+from integrations_db.testing.plugin import another_server
 from integrations_db.testing.servers import Server
 
 from .client import Client
 from .cluster import Cluster
+from .deployment import Connection
 from .server_log import Log
 from .world import ROLES, STRANGER, Pool, World, connect
 
@@ -97,8 +100,41 @@ def log(server: Server, world: World) -> Log:
     return Log(server, world.superuser).from_here()
 
 
+@pytest.fixture(scope="session")
+def shared_cluster(pytestconfig: pytest.Config, pgtap_server: Server) -> Iterator[Server]:
+    """A second server of one worker, on which nothing is between two tests."""
+    with another_server(pytestconfig, pgtap_server) as server:
+        yield server
+
+
 @pytest.fixture
-def bare(cluster: Server, tmp_path: Path) -> Iterator[Cluster]:
-    """A cluster of its own."""
+def lent_cluster(shared_cluster: Server) -> Iterator[Server]:
+    """A server without the package's roles, for tests that leave its settings as they are.
+
+    Databases and roles that are there in the end are dropped: a server costs more than most tests.
+    """
+    yield shared_cluster
+    with connect(shared_cluster.dsn) as conn:
+        for name in _made(conn, "select datname from pg_database where oid >= 16384"):
+            conn.execute(sql.SQL("drop database {} with (force)").format(name))
+        if roles := _made(conn, "select rolname from pg_roles where oid >= 16384"):
+            # At once: one may have given another its membership.
+            conn.execute(sql.SQL("drop role {}").format(sql.SQL(", ").join(roles)))
+
+
+def _made(conn: Connection, query: LiteralString) -> list[sql.Identifier]:
+    return [sql.Identifier(name) for (name,) in conn.execute(query).fetchall()]
+
+
+@pytest.fixture
+def lent_database(lent_cluster: Server) -> Iterator[str]:
+    """An empty database of that server, as conninfo of its superuser."""
+    with databases.clone(lent_cluster.dsn, "template0") as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def bare(lent_cluster: Server, tmp_path: Path) -> Iterator[Cluster]:
+    """The same server, with ways into it."""
     with ExitStack() as stack:
-        yield Cluster(cluster, tmp_path, stack)
+        yield Cluster(lent_cluster, tmp_path, stack)

@@ -1,6 +1,6 @@
 """Deploying and reverting by a superuser and by an ordinary login, on clusters in every condition.
 
-Each test has a server to itself: roles belong to the whole cluster.
+The server has no role of the package when a test begins: they belong to the whole cluster.
 """
 
 from __future__ import annotations

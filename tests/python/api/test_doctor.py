@@ -676,8 +676,8 @@ def test_lines_of_pg_hba(cluster: Server) -> None:
     assert detail.partition("Found: ")[2] == ", ".join(named) + "."
 
 
-def test_a_clean_deployment(cluster: Server) -> None:
-    with connect(cluster.dsn) as conn:
+def test_a_clean_deployment(lent_database: str) -> None:
+    with connect(lent_database) as conn:
         deploy(conn, verified=False)
         dba = Client(conn)
         [(name,)] = dba.rows("select current_database()")

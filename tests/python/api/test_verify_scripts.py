@@ -13,8 +13,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from integrations_db.testing.servers import Server
-
 from .deployment import CHANGES, ROOT, Connection, run_script
 from .world import connect
 
@@ -36,8 +34,8 @@ def fails_before_and_passes_after(run: Callable[[str, str], None], change: str) 
         pytest.fail(f"verify/{change}.sql fails after its deploy script ran: {error}")
 
 
-def test_each_fails_before_its_deploy_and_passes_after(cluster: Server) -> None:
-    with connect(cluster.dsn) as conn:
+def test_each_fails_before_its_deploy_and_passes_after(lent_database: str) -> None:
+    with connect(lent_database) as conn:
         for change in CHANGES:
             fails_before_and_passes_after(partial(run_script, conn), change)
 

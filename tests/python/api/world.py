@@ -23,17 +23,21 @@ ROLES = ("svc_integration", "integrations_tenant", "integrations_admin", "integr
 STRANGER = "stranger"
 """A login that is a member of nothing."""
 
-_STATE = """
-select (select sum(hashtextextended(t::text, 0)) from integrations.integration_definitions as t),
-       (select sum(hashtextextended(t::text, 0)) from integrations.integration_instances as t),
-       (select sum(hashtextextended(t::text, 0)) from integrations_private.tenant_keys as t),
-       (select sum(hashtextextended(t::text, 0))
-          from integrations_private.key_encryption_keys as t),
-       (select sum(hashtextextended(t::text, 0)) from integrations_private.compiled_schemas as t),
-       (select sum(hashtextextended(t::text, 0)) from integrations_private.read_leases as t),
-       (select sum(hashtextextended(t::text, 0)) from integrations_private.refresh_leases as t),
-       (select sum(hashtextextended(t::text, 0)) from integrations_private.audit_log as t)
-"""
+# Each version of a row bears the number of the transaction that wrote it: there is no need to read
+# what is in it, which takes ten times as long.
+_STATE = "select " + ", ".join(  # noqa: S608
+    f"(select row(count(*), sum(xmin::text::bigint))::text from {table})"  # noqa: S608
+    for table in (
+        "integrations.integration_definitions",
+        "integrations.integration_instances",
+        "integrations_private.tenant_keys",
+        "integrations_private.key_encryption_keys",
+        "integrations_private.compiled_schemas",
+        "integrations_private.read_leases",
+        "integrations_private.refresh_leases",
+        "integrations_private.audit_log",
+    )
+)
 
 
 def connect(conninfo: str) -> psycopg.Connection[Any]:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from integrations_db.testing import plugin, servers
 from integrations_db.testing.servers import Server
+
+
+@pytest.fixture(scope="module")
+def own(pytestconfig: pytest.Config, server: Server) -> Iterator[Server]:
+    """A server of a module's tests, whose programs and files are on this machine."""
+    kind = server.name if server.name in ("local", "embedded") else "embedded"
+    with servers.running(kind, Path(), print, plugin.models(pytestconfig)) as other:
+        yield other
 
 
 @pytest.fixture(autouse=True)

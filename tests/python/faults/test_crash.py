@@ -20,7 +20,7 @@ from integrations_db.database import connect
 from integrations_db.errors import Failure
 from integrations_db.registry import Connection
 from integrations_db.server import start_cluster, stop_cluster, unprivileged
-from integrations_db.testing import databases, servers
+from integrations_db.testing import databases
 from integrations_db.testing.servers import Server
 
 from .dumps import program
@@ -61,14 +61,12 @@ class Fragile:
 
 
 @pytest.fixture(scope="module")
-def fragile(server: Server) -> Iterator[Fragile]:
-    kind = server.name if server.name in ("local", "embedded") else "embedded"
-    with servers.running(kind, Path(), print) as own:
-        data = Path(rows(own.dsn, "show data_directory")[0][0])
-        made = Fragile(own.dsn, data.parent, program("pg_ctl", own.version // 10000).parent)
-        stop_cluster(data, made.programs, owner=unprivileged())
-        made.start()
-        yield made
+def fragile(own: Server) -> Fragile:
+    data = Path(rows(own.dsn, "show data_directory")[0][0])
+    made = Fragile(own.dsn, data.parent, program("pg_ctl", own.version // 10000).parent)
+    stop_cluster(data, made.programs, owner=unprivileged())
+    made.start()
+    return made
 
 
 @pytest.fixture

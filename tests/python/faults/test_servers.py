@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from small_project import Sql, events, recorded, rows, run, table, tables, write_project
 
 from integrations_db.server import start_cluster, stop_cluster, unprivileged
-from integrations_db.testing import databases, servers
+from integrations_db.testing import databases
 from integrations_db.testing.servers import Server
 
 from .dumps import program
@@ -28,14 +28,6 @@ pytestmark = pytest.mark.database
 
 A, B = table("a"), table("b")
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def own(server: Server) -> Iterator[Server]:
-    """A server of these tests, whose programs and files are on this machine."""
-    kind = server.name if server.name in ("local", "embedded") else "embedded"
-    with servers.running(kind, Path(), print) as other:
-        yield other
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import shlex
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
@@ -20,7 +19,6 @@ import pytest
 from small_project import Sql, recorded, require, rows, run, write_project
 
 from integrations_db.server import start_cluster, stop_cluster, unprivileged
-from integrations_db.testing import servers
 from integrations_db.testing.servers import Server
 
 from .dumps import program
@@ -89,46 +87,42 @@ def certify(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def secured(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+def secured(own: Server, tmp_path_factory: pytest.TempPathFactory) -> Secured:
     """A server of these tests, of the kind that the others are on where that is possible."""
-    kind = server.name if server.name in ("local", "embedded") else "embedded"
     folder = tmp_path_factory.mktemp("tls")
     certify(folder)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
-    with servers.running(kind, Path(), print) as own:
-        rows(own.dsn, "select 1")
-        data = Path(rows(own.dsn, "show data_directory")[0][0])
-        bin_dir = program("pg_ctl", own.version // 10000).parent
-        owner = unprivileged()
-        stop_cluster(data, bin_dir, owner=owner)
-        for name in ("ca.crt", "localhost.crt", "localhost.key"):
-            shutil.copy(folder / name, data)
-            if owner:
-                os.chown(data / name, owner.uid, owner.gid)
-        (data / "pg_hba.conf").write_text(
-            "local all postgres trust\nhostssl all deployer 127.0.0.1/32 cert\n"
-        )
-        start_cluster(
-            data,
-            bin_dir,
-            log=data.parent / "log",
-            owner=owner,
-            port=port,
-            durable=False,
-            settings={
-                "unix_socket_directories": str(data.parent),
-                "ssl": "on",
-                "ssl_ca_file": "ca.crt",
-                "ssl_cert_file": "localhost.crt",
-                "ssl_key_file": "localhost.key",
-            },
-        )
-        admin = f"host={data.parent} port={port} user=postgres dbname=postgres"
-        with psycopg.connect(admin) as conn:
-            conn.execute("create role deployer login superuser")
-        yield Secured(port, folder, admin)
-        stop_cluster(data, bin_dir, owner=owner, mode="immediate")
+    data = Path(rows(own.dsn, "show data_directory")[0][0])
+    bin_dir = program("pg_ctl", own.version // 10000).parent
+    owner = unprivileged()
+    stop_cluster(data, bin_dir, owner=owner)
+    for name in ("ca.crt", "localhost.crt", "localhost.key"):
+        shutil.copy(folder / name, data)
+        if owner:
+            os.chown(data / name, owner.uid, owner.gid)
+    (data / "pg_hba.conf").write_text(
+        "local all postgres trust\nhostssl all deployer 127.0.0.1/32 cert\n"
+    )
+    start_cluster(
+        data,
+        bin_dir,
+        log=data.parent / "log",
+        owner=owner,
+        port=port,
+        durable=False,
+        settings={
+            "unix_socket_directories": str(data.parent),
+            "ssl": "on",
+            "ssl_ca_file": "ca.crt",
+            "ssl_cert_file": "localhost.crt",
+            "ssl_key_file": "localhost.key",
+        },
+    )
+    admin = f"host={data.parent} port={port} user=postgres dbname=postgres"
+    with psycopg.connect(admin) as conn:
+        conn.execute("create role deployer login superuser")
+    return Secured(port, folder, admin)
 
 
 @pytest.fixture
