@@ -179,30 +179,38 @@ class Started:
 
 def _serve(control: socket.socket) -> None:
     """Forks a process for each request, and returns in it."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait
+    tellers: dict[int, socket.socket] = {}
+
+    def tell(*_: object) -> None:
+        while tellers and (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            with tellers.pop(ended[0]) as teller, suppress(ConnectionError):  # nobody waits for it
+                teller.sendall(_NUMBER.pack(os.waitstatus_to_exitcode(ended[1])))
+
+    signal.signal(signal.SIGCHLD, tell)
     while True:
         length, files, _, _ = socket.recv_fds(control, 4, 4)
         if not length:
             sys.exit()
         message = control.recv(int.from_bytes(length), socket.MSG_WAITALL)
-        if os.fork() == 0:
+        *streams, answer = files
+        teller = socket.socket(fileno=answer)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # until it is known who waits
+        pid = os.fork()
+        if pid == 0:
             break
-        for file in files:
-            os.close(file)
-    control.close()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    folder, environment, arguments, apart = json.loads(message)
-    *streams, answer = files
-    if pid := os.fork():
+        tellers[pid] = teller
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
         for file in streams:
             os.close(file)
-        with socket.socket(fileno=answer) as teller:
-            _, status = os.waitpid(pid, 0)
-            teller.sendall(_NUMBER.pack(os.waitstatus_to_exitcode(status)))
-        os._exit(0)
+    control.close()
+    for other in tellers.values():
+        other.close()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+    folder, environment, arguments, apart = json.loads(message)
     if apart:
         os.setsid()
-    with socket.socket(fileno=answer) as teller:
+    with teller:
         teller.sendall(_NUMBER.pack(os.getpid()))
     for number, file in enumerate(streams):
         os.dup2(file, number)
