@@ -107,6 +107,11 @@ def run(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProces
     return loaded.run(arguments, folder, environment(**env), timeout=60)
 
 
+def begin(folder: Path, *arguments: str, **env: str) -> loaded.Started:
+    """Begins to run our command in a project, in a process group of its own."""
+    return loaded.Started(arguments, folder, environment(**env))
+
+
 def run_json(folder: Path, *arguments: str) -> Any:
     """Runs our command and returns the JSON that it prints."""
     done = run(folder, *arguments, "--json")

@@ -252,22 +252,23 @@ def test_a_huge_plan_is_not_told_one_by_one(inner: Inner) -> None:
     result.stdout.fnmatch_lines(["FAILED *::101 to 1000000 did not run*"])
 
 
-@pytest.mark.parametrize(
-    ("name", "passed", "message"),
-    [
-        ("too_many", 2, "planned 1 assertions, but ran 2"),
-        ("unfinished", 1, "no plan: the file calls neither plan(n) nor finish()"),
-        ("empty", 0, "the file asserts nothing"),
-        ("nothing_at_all", 0, "the file asserts nothing"),
-        ("asserts_nothing", 0, "the file asserts nothing"),
-    ],
-)
-def test_a_broken_plan_fails_the_file(inner: Inner, name: str, passed: int, message: str) -> None:
-    inner.write(**{name: FILES[name][0]})
-    result = inner.run()
-    result.assert_outcomes(passed=passed, failed=1)
-    result.stdout.fnmatch_lines([f"tests/pgtap/{name}_test.sql: {message}"])
+def test_a_broken_plan_fails_the_file(inner: Inner) -> None:
+    broken = {
+        "too_many": (2, "planned 1 assertions, but ran 2"),
+        "unfinished": (1, "no plan: the file calls neither plan(n) nor finish()"),
+        "empty": (0, "the file asserts nothing"),
+        "nothing_at_all": (0, "the file asserts nothing"),
+        "asserts_nothing": (0, "the file asserts nothing"),
+    }
+    inner.write(**{name: FILES[name][0] for name in broken})
+    result = inner.run("-v")
     assert result.ret == 1
+    for name, (passed, message) in broken.items():
+        file = f"tests/pgtap/{name}_test.sql"
+        words = [line.split("%")[0] for line in result.outlines if line.startswith(f"{file}::")]
+        assert sum(" PASSED" in word for word in words) == passed
+        assert sum(" FAILED" in word for word in words) == 1
+        assert f"{file}: {message}" in result.outlines
 
 
 def test_a_dying_statement_leaves_the_results_before_it(inner: Inner) -> None:
@@ -320,14 +321,21 @@ def test_a_file_may_change_the_encoding_of_answers(inner: Inner) -> None:
     inner.run().assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("before", ["", "reset all;", "rollback; begin;"])
-def test_an_endless_loop_fails_the_file(inner: Inner, before: str) -> None:
+def test_an_endless_loop_fails_the_file(inner: Inner) -> None:
     loop = "do $$ begin loop null; end loop; end $$;"
-    inner.write(a_loops=plan(2, "select ok(true);", before, loop, "select ok(true);"), b_good=GOOD)
+    before = {"a_loops": "", "b_resets": "reset all;", "c_begins_again": "rollback; begin;"}
+    loops = {
+        name: plan(2, "select ok(true);", text, loop, "select ok(true);")
+        for name, text in before.items()
+    }
+    inner.write(**loops, d_good=GOOD)
     result = inner.run("-o", "pgtap_timeout=0.5")
-    result.assert_outcomes(passed=3, failed=2)
+    result.assert_outcomes(passed=5, failed=6)
     result.stdout.fnmatch_lines(
-        ["tests/pgtap/a_loops_test.sql:5: not done after 0.5 s (pgtap_timeout): canceling *"]
+        [
+            f"tests/pgtap/{name}_test.sql:5: not done after 0.5 s (pgtap_timeout): canceling *"
+            for name in loops
+        ]
     )
 
 
@@ -351,24 +359,20 @@ def test_a_limit_that_is_no_time_is_refused(inner: Inner, value: str) -> None:
     result.stderr.fnmatch_lines([f"ERROR: pgtap_timeout={value} in pytest's ini file: not a *"])
 
 
-@pytest.mark.parametrize(
-    ("text", "says", "read"),
-    [
-        ("select ok(true, 'a'), ok(false, 'b');", "planned 1 test but ran 2", (1, 0)),
-        ("do $$ begin perform ok(false); end $$; select 'ok 1';", "failed 1 test of 1", (1, 0)),
-        ("select ok(false, 'a # TODO b');", "failed 1 test of 1", (1, 0)),
-    ],
-)
-def test_an_assertion_that_only_finish_saw_fails_the_file(
-    inner: Inner, text: str, says: str, read: tuple[int, int]
-) -> None:
-    inner.write(hides=plan(1, text))
+def test_an_assertion_that_only_finish_saw_fails_the_file(inner: Inner) -> None:
+    hidden = {
+        "column": ("select ok(true, 'a'), ok(false, 'b');", "planned 1 test but ran 2"),
+        "perform": ("do $$ begin perform ok(false); end $$; select 'ok 1';", "failed 1 test of 1"),
+        "todo": ("select ok(false, 'a # TODO b');", "failed 1 test of 1"),
+    }
+    inner.write(**{name: plan(1, text) for name, (text, _) in hidden.items()})
     result = inner.run()
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         [
-            f"tests/pgtap/hides_test.sql: finish() says 'Looks like you {says}', but {read[0]}"
-            f" assertions were read, {read[1]} of them failed;*"
+            f"tests/pgtap/{name}_test.sql: finish() says 'Looks like you {says}', but 1"
+            " assertions were read, 0 of them failed;*"
+            for name, (_, says) in hidden.items()
         ]
     )
 
@@ -405,12 +409,15 @@ def test_files_leave_nothing_behind(inner: Inner) -> None:
     inner.run().assert_outcomes(passed=5)
 
 
-@pytest.mark.parametrize("word", ["commit", "COMMIT AND CHAIN", "end", "prepare transaction 'x'"])
-def test_a_file_that_commits_is_refused(inner: Inner, word: str) -> None:
-    inner.write(commits=f"begin; select plan(1);\nselect ok(true);\n{word};")
+def test_a_file_that_commits_is_refused(inner: Inner) -> None:
+    words = {"a": "commit", "b": "COMMIT AND CHAIN", "c": "end", "d": "prepare transaction 'x'"}
+    begun = "begin; select plan(1);\nselect ok(true);\n"
+    inner.write(**{name: f"{begun}{word};" for name, word in words.items()})
     result = inner.run()
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["tests/pgtap/commits_test.sql:3: * would keep *'-- db: clone'*"])
+    result.assert_outcomes(failed=4)
+    result.stdout.fnmatch_lines(
+        [f"tests/pgtap/{name}_test.sql:3: * would keep *'-- db: clone'*" for name in words]
+    )
 
 
 def test_a_file_may_commit_in_a_clone_of_its_own(inner: Inner) -> None:
@@ -431,22 +438,21 @@ def test_an_unknown_directive_is_refused(inner: Inner) -> None:
     result.stdout.fnmatch_lines(["*odd_test.sql:2: '-- db: clown' is unknown*"])
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("\\i other.sql", ":3: psql's \\i is not understood; write SQL"),
-        ("\\set who me", ":3: psql's \\set is not understood; write SQL"),
-        (
+def test_what_only_psql_understands_is_refused(inner: Inner) -> None:
+    odd = {
+        "copy": (
             "copy t from stdin;\n1\n\\.",
-            ":3: rows after COPY ... FROM stdin are not read; use INSERT",
+            "rows after COPY ... FROM stdin are not read; use INSERT",
         ),
-    ],
-)
-def test_what_only_psql_understands_is_refused(inner: Inner, text: str, message: str) -> None:
-    inner.write(odd=plan(1, text, "select ok(true);"))
+        "include": ("\\i other.sql", "psql's \\i is not understood; write SQL"),
+        "set": ("\\set who me", "psql's \\set is not understood; write SQL"),
+    }
+    inner.write(**{name: plan(1, text, "select ok(true);") for name, (text, _) in odd.items()})
     result = inner.run()
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([f"tests/pgtap/odd_test.sql{message}"])
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(
+        [f"tests/pgtap/{name}_test.sql:3: {message}" for name, (_, message) in odd.items()]
+    )
 
 
 def test_subtests_are_results_below_their_assertion(inner: Inner) -> None:
@@ -477,7 +483,7 @@ def test_junit_has_a_case_per_assertion(inner: Inner) -> None:
             3, "select ok(true, 'a');", "select is(1, 2, 'a::b');", "select skip('later', 1);"
         )
     )
-    for options in ((), ("-n2",)):
+    for options in ((), ("-n1",)):
         inner.run("--junitxml=out.xml", *options)
         cases = ET.parse(inner.path / "out.xml").getroot().findall(".//testcase")  # noqa: S314
         assert [case.get("classname") for case in cases] == ["tests.pgtap.mixed_test.sql"] * 3

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from small_project import environment, require, table, write_project
+from small_project import environment, require, run, table, write_project
 
 pytestmark = pytest.mark.static
 
@@ -134,16 +134,9 @@ def test_fish_completes(project: Path) -> None:
 
 def complete(folder: Path, line: str) -> list[str]:
     """What is offered for a line, as bash asks for it."""
-    done = subprocess.run(  # noqa: S603
-        [os.path.join(SCRIPTS, "integrations-db")],
-        cwd=folder,
-        env=environment(
-            _INTEGRATIONS_DB_COMPLETE="bash_complete", COMP_LINE=f"integrations-db {line}"
-        ),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    asked = {"_INTEGRATIONS_DB_COMPLETE": "bash_complete", "COMP_LINE": f"integrations-db {line}"}
+    done = run(folder, **asked)
+    assert done.returncode == 0
     assert done.stderr == ""
     return [answer.partition(",")[2] for answer in done.stdout.splitlines() if answer]
 

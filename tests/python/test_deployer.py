@@ -16,6 +16,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from small_project import (
     Sql,
+    begin,
     command,
     environment,
     events,
@@ -56,7 +57,7 @@ def sleeping(dsn: str) -> bool:
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Starts our command and leaves it running."""
+    """Starts Python with our command, and leaves it running."""
     return subprocess.Popen(  # noqa: S603
         command(*arguments),
         cwd=folder,
@@ -179,7 +180,7 @@ def test_kill_in_mid_script_leaves_neither_change_nor_record(
     empty_database: str, tmp_path: Path
 ) -> None:
     write_project(tmp_path, {"a": A, "slow": SLOW})
-    process = start(tmp_path, "deploy", empty_database)
+    process = begin(tmp_path, "deploy", empty_database)
     wait_for(lambda: sleeping(empty_database))
     process.kill()
     process.communicate()
@@ -240,7 +241,7 @@ def test_a_lost_connection_is_told_in_a_sentence(empty_database: str, tmp_path: 
 def test_two_deployers_at_once(empty_database: str, tmp_path: Path) -> None:
     short = Sql("begin;\ncreate table slow (id int);\nselect pg_sleep(2);\ncommit;\n")
     write_project(tmp_path, {"a": A, "slow": short, "b": B})
-    first = start(tmp_path, "deploy", empty_database)
+    first = begin(tmp_path, "deploy", empty_database)
     wait_for(lambda: sleeping(empty_database))
     second = run(tmp_path, "deploy", empty_database)
     out, said = first.communicate(timeout=60)
@@ -333,7 +334,7 @@ def test_a_lock_that_another_deployment_got_ends_this_one(
         run_json(tmp_path, "deploy", empty_database)
     how = ["revert", "-y", "--all"] if action == "revert" else ["deploy"]
     with psycopg.connect(empty_database, autocommit=True) as other:
-        process = start(tmp_path, *how, empty_database)
+        process = begin(tmp_path, *how, empty_database)
         wait_for(lambda: sleeping(empty_database))
         other.execute("select pg_advisory_lock(75474063)")
         _, said = process.communicate(timeout=60)

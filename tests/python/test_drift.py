@@ -15,12 +15,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from loaded import Started
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from small_project import (
     Sql,
-    command,
-    environment,
+    begin,
     rows,
     run,
     run_json,
@@ -949,16 +949,9 @@ def test_a_name_of_any_length(lent_cluster: Server, tmp_path: Path) -> None:
 # --- an end that nobody foresaw ------------------------------------------------------------------
 
 
-def begun(folder: Path, dsn: str, where: str) -> subprocess.Popen[str]:
+def begun(folder: Path, dsn: str, where: str) -> Started:
     """Starts a comparison."""
-    return subprocess.Popen(  # noqa: S603
-        command("drift", "--scratch", where, dsn),
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return begin(folder, "drift", "--scratch", where, dsn)
 
 
 def wait_for(condition: Callable[[], object]) -> None:

@@ -38,8 +38,9 @@ def _pytest(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedP
     """Runs pytest in a project, where this package is installed."""
     path = os.pathsep.join([str(_installed(folder)), str(ROOT / "scripts")])
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "TEST_", "GITHUB"))}
+    without = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
     return subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        [sys.executable, "-m", "pytest", *without, *arguments],
         cwd=folder,
         env=kept | {"PYTHONPATH": path} | more,
         capture_output=True,
@@ -54,17 +55,19 @@ def test_a_project_that_does_not_ask_meets_nothing_of_it(tmp_path: Path) -> None
     (tmp_path / "a_test.sql").write_text("select nonsense;")
     (tmp_path / "test_it.py").write_text(
         "import sys\n"
-        "def test_it(pytestconfig):\n"
+        "import pytest\n"
+        "def test_it(request):\n"
         "    ours = {m for m in sys.modules if m.startswith('integrations_db')}\n"
         "    assert 'integrations_db.testing.entry' in ours\n"
         "    assert ours <= {'integrations_db', 'integrations_db.testing',\n"
         "                    'integrations_db.testing.entry', 'integrations_db.testing.hooks'}\n"
         "    assert not {'psycopg', 'testcontainers', 'docker'} & set(sys.modules)\n"
+        "    with pytest.raises(pytest.FixtureLookupError):\n"
+        "        request.getfixturevalue('worker_database')\n"
     )
     done = _pytest(tmp_path)
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
-    assert "worker_database" not in _pytest(tmp_path, "--fixtures").stdout
 
 
 def test_an_ini_file_turns_it_on(tmp_path: Path, server: Server) -> None:
@@ -80,7 +83,7 @@ def test_an_ini_file_turns_it_on(tmp_path: Path, server: Server) -> None:
 
 def test_options_turn_it_on(inner: Inner) -> None:
     inner.pytester.makeini("[pytest]\n")
-    write_project(inner.path / "project", {"a": table("a")})
+    write_project(inner.path / "project", {"a": table("a")}, project="options")
     inner.write(a=HAS.format("a"))
     inner.file("a").rename(inner.path / "tests" / "pgtap" / "a.pg")
     options = ("--pgtap-path=tests/pgtap", "--pgtap-files=*.pg", "--pgtap-project=project")
@@ -101,7 +104,7 @@ def test_folders_beside_testpaths_are_collected(inner: Inner) -> None:
 
 def test_variables_reach_scripts_and_tests(inner: Inner) -> None:
     made = Sql('begin;\ncreate table :"name" ();\ncommit;\n')
-    write_project(inner.path, {"a": made})
+    write_project(inner.path, {"a": made}, project="variables")
     text = "begin; select plan(1); select has_table(:'name'::name); rollback;"
     inner.pytester.makeini(
         "[pytest]\npgtap_paths = tests/pgtap\npgtap_variables =\n  name=an odd one\n  other=1\n"
@@ -114,7 +117,8 @@ def test_variables_reach_scripts_and_tests(inner: Inner) -> None:
 
 
 def test_a_project_that_does_not_deploy_fails_with_its_place(inner: Inner) -> None:
-    write_project(inner.path, {"a": Sql("begin;\n\ncreate tabel a ();\ncommit;\n")})
+    broken = Sql("begin;\n\ncreate tabel a ();\ncommit;\n")
+    write_project(inner.path, {"a": broken}, project="broken")
     inner.pytester.makeini("[pytest]\npgtap_paths = tests/pgtap\n")
     inner.pytester.makepyfile("def test_one(database): pass\ndef test_two(template): pass")
     inner.write(a=PASSES)
@@ -208,6 +212,7 @@ def test_a_server_can_be_named_in_the_ini_file(
 
 
 def test_the_conftest_may_add_to_the_database(inner: Inner) -> None:
+    inner.pytester.makeini("[pytest]\npgtap_paths = tests/pgtap\npgtap_template = seeded\n")
     inner.pytester.makeconftest(
         "import psycopg\n"
         "from pathlib import Path\n"
@@ -232,7 +237,7 @@ def test_failures_are_annotations_on_github(inner: Inner, monkeypatch: pytest.Mo
         c="",
         d=PASSES,
     )
-    for options in ((), ("-n2",), ("-q",)):
+    for options in ((), ("-n1",), ("-q",)):
         lines = [line for line in inner.run(*options).outlines if line.startswith("::")]
         at = f"::error file={inner.path.name}/tests/pgtap"
         begins = [

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 from pathlib import Path
 
 import loaded
 import pytest
-from small_project import Sql, command, environment, run, table, write_project
+from small_project import Sql, begin, command, environment, run, table, write_project
 
 pytestmark = pytest.mark.static
 
@@ -46,3 +48,18 @@ def test_who_takes_too_long_is_killed() -> None:
             connection.settimeout(60)
             while connection.recv(1000):
                 pass  # until the other end is closed
+
+
+def test_who_is_not_waited_for_leads_a_group_that_hears_signals() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        target = f"host=127.0.0.1 port={mute.getsockname()[1]}"
+        process = begin(Path("/"), "status", target)
+        connection, _ = mute.accept()
+        with connection:
+            assert process.poll() is None
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.01)
+            os.killpg(process.pid, signal.SIGKILL)
+            assert process.communicate(timeout=60) == ("", "")
+        assert (process.returncode, process.poll()) == (-signal.SIGKILL, -signal.SIGKILL)
+        process.send_signal(signal.SIGTERM)  # nobody is there any more

@@ -11,6 +11,7 @@ import pytest
 from engine import Heard, deploy, revert
 from small_project import (
     Sql,
+    begin,
     events,
     recorded,
     rows,
@@ -20,7 +21,7 @@ from small_project import (
     tables,
     write_project,
 )
-from test_deployer import sleeping, start, wait_for
+from test_deployer import sleeping, wait_for
 
 from integrations_db.errors import Failure
 
@@ -204,7 +205,7 @@ def test_a_killed_run_is_known_to_the_next_and_not_resumed_while_it_lives(
     empty_database: str, tmp_path: Path
 ) -> None:
     write_project(tmp_path, {"a": table("a"), "h": SLOW})
-    process = start(tmp_path, "deploy", empty_database)
+    process = begin(tmp_path, "deploy", empty_database)
     wait_for(lambda: sleeping(empty_database))
     # The session that runs the script lives on for a while; it must not be run a second time.
     assert marked(empty_database) == ["h"]
@@ -231,7 +232,7 @@ def test_an_interrupt_tells_what_is_left(
     empty_database: str, tmp_path: Path, number: signal.Signals
 ) -> None:
     write_project(tmp_path, {"h": SLOW})
-    process = start(tmp_path, "deploy", empty_database)
+    process = begin(tmp_path, "deploy", empty_database)
     wait_for(lambda: sleeping(empty_database))
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
@@ -378,7 +379,7 @@ def test_a_concurrent_index_does_not_wait_for_a_deployer_that_waits(
 ) -> None:
     slow_index = Sql("select pg_sleep(1.5);\ncreate index concurrently i on d (id);\n")
     write_project(tmp_path, {"d": Sql("create table d (id int);\n"), "i": slow_index})
-    first = start(tmp_path, "deploy", empty_database)
+    first = begin(tmp_path, "deploy", empty_database)
     wait_for(lambda: sleeping(empty_database))
     second = run(tmp_path, "deploy", empty_database)
     _, said = first.communicate(timeout=60)

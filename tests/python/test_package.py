@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -11,11 +12,12 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email import message_from_bytes
 from importlib import metadata
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlencode
 
 import pytest
@@ -49,6 +51,11 @@ class Built:
     sdist: Path
     wheel: Path
 
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """Names what is made in a folder."""
+        return cls(folder / f"{NAME}.tar.gz", folder / f"{NAME}-py3-none-any.whl")
+
 
 def build(source: Path, to: Path, *, umask: int = -1) -> Built:
     """Builds both as ``make build`` does."""
@@ -59,13 +66,30 @@ def build(source: Path, to: Path, *, umask: int = -1) -> Built:
         capture_output=True,
         umask=umask,
     )
-    return Built(to / f"{NAME}.tar.gz", to / f"{NAME}-py3-none-any.whl")
+    return Built.of(to)
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """The wheel and the source distribution of this tree."""
-    return build(ROOT, tmp_path_factory.mktemp("dist"))
+@pytest.fixture(scope="session")
+def common(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the workers of a session have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if hasattr(pytestconfig, "workerinput") else own
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Lets one worker in at a time."""
+    with open(file, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def built(common: Path) -> Built:
+    """The wheel and the source distribution of this tree, built by the first who asks."""
+    made = Built.of(common / "dist")
+    with locked(common / "dist.lock"):
+        return made if made.wheel.exists() else build(ROOT, common / "dist")
 
 
 def sources() -> set[str]:
@@ -161,8 +185,9 @@ def test_the_tests_run_from_the_source_distribution(built: Built, tmp_path: Path
     names = ["documents", "makefile", "plan", *(["static_sql"] if size(0, 1) else [])]
     chosen = [f"{here}/test_{name}.py" for name in names]
     chosen += [f"{here}/test_package.py::{test.__name__}" for test in FROM_ANY_TREE]
+    without = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "pytest", "-q", "-m", "static", "-p", "no:cacheprovider", *chosen],
+        [sys.executable, "-m", "pytest", "-q", "-m", "static", *without, *chosen],
         cwd=source,
         env=environment(PYTHONPATH=str(source / "scripts"), PYTHONDONTWRITEBYTECODE="1"),
         capture_output=True,
@@ -282,21 +307,32 @@ def install(wheel: Path, folder: Path, python: str) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def installed(built: Built) -> Iterator[Installed]:
-    """An installation that an ordinary user cannot write to."""
+@pytest.fixture(scope="session")
+def installed(built: Built, common: Path) -> Iterator[Installed]:
+    """An installation that an ordinary user cannot write to; the last who uses it removes it."""
     python, user = ordinary()
-    # Not in pytest's own folder, which it closes to others each time when it starts.
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        there = install(built.wheel, Path(folder, "venv"), python)
-        for path in (there, *there.rglob("*")):
-            if not path.is_symlink():
-                path.chmod(path.stat().st_mode & 0o555 | 0o444)
-        yield Installed(there, user)
-        for path in (there, *there.rglob("*")):
-            if path.is_dir() and not path.is_symlink():
-                path.chmod(0o755)
+    note, lock = common / "installed", common / "installed.lock"
+    with open(common / "installed.users", "w") as users:
+        with locked(lock):
+            fcntl.flock(users, fcntl.LOCK_SH)
+            if not note.exists():
+                # Not in pytest's own folder, which it closes to others each time when it starts.
+                folder = Path(tempfile.mkdtemp())
+                folder.chmod(0o755)
+                there = install(built.wheel, folder / "venv", python)
+                for path in (there, *there.rglob("*")):
+                    if not path.is_symlink():
+                        path.chmod(path.stat().st_mode & 0o555 | 0o444)
+                note.write_text(str(folder))
+        folder = Path(note.read_text())
+        yield Installed(folder / "venv", user)
+        with locked(lock), suppress(BlockingIOError):
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            note.unlink()
+            for path in folder.rglob("*"):
+                if path.is_dir() and not path.is_symlink():
+                    path.chmod(0o755)
+            shutil.rmtree(folder)
 
 
 @pytest.mark.static

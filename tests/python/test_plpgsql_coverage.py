@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import plpgsql
 import psycopg
 import pytest
+from click.testing import CliRunner, Result
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
@@ -201,7 +202,7 @@ def pytest_pgtap_deploy(conninfo):
 def project(profiling: Server, inner: Inner, monkeypatch: pytest.MonkeyPatch) -> Inner:
     """A project with the functions above and a pgTAP file, on a server that profiles."""
     monkeypatch.setenv("TEST_DSN", profiling.dsn)
-    monkeypatch.chdir(inner.path)
+    monkeypatch.setattr(databases, "watchers", [])  # the session around it may measure, too
     (inner.path / "deploy").mkdir()
     (inner.path / "deploy" / "f.sql").write_text(f"begin;{FUNCTION}commit;\n")
     inner.pytester.makeconftest(CONFTEST)
@@ -212,23 +213,20 @@ def project(profiling: Server, inner: Inner, monkeypatch: pytest.MonkeyPatch) ->
     return inner
 
 
-def _run(inner: Inner, *arguments: str) -> int:
-    """Runs pytest in the project, in a process of its own: the one around it may measure, too."""
-    plugins = ("-p", "no:hypothesispytest", "-p", "integrations_db.testing.entry")
-    return int(inner.pytester.runpytest_subprocess(*plugins, *arguments).ret)
-
-
-def _report(inner: Inner, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "integrations_db.testing.coverage", *arguments]
-    return subprocess.run(  # noqa: S603
-        command, cwd=inner.path, capture_output=True, text=True, check=False
-    )
+def _report(*arguments: str) -> Result:
+    return CliRunner().invoke(coverage.main, arguments)
 
 
 @pytest.mark.parametrize("workers", [(), ("-n2",)])
 def test_from_a_test_run_to_the_reports(project: Inner, workers: tuple[str, ...]) -> None:
-    assert _run(project, "--plpgsql-coverage=measured", *workers) == 0
-    done = _report(project, "measured", "--html", "out/page.html", "--xml", "out/coverage.xml")
+    assert project.run("--plpgsql-coverage=measured", *workers).ret == 0
+    written = ("--html", "out/page.html", "--xml", "out/coverage.xml")
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "integrations_db.testing.coverage", "measured", *written],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     f, never, total = (line.split() for line in done.stdout.splitlines()[1:4])
     assert f[0] == "public.f"
@@ -264,15 +262,15 @@ def test_from_a_test_run_to_the_reports(project: Inner, workers: tuple[str, ...]
 def test_a_test_that_is_left_out_is_missed(project: Inner) -> None:
     measured = {}
     for name, arguments in (("all", ()), ("fewer", ("tests/pgtap/one_test.sql",))):
-        assert _run(project, f"--plpgsql-coverage={name}", *arguments) == 0
+        assert project.run(f"--plpgsql-coverage={name}", *arguments).ret == 0
         profiles = read((project.path / name).glob("profile-*.json"))
         runs = [statement.runs for statement in _of(profiles, "public.f")]
         measured[name] = 100 * sum(map(bool, runs)) / (len(runs) + 2)  # never() has two
     limit = f"--fail-under={measured['all']:.2f}"
     assert measured["fewer"] < measured["all"]
-    assert _report(project, "all", f"--fail-under={measured['all'] - 0.01:.2f}").returncode == 0
-    done = _report(project, "fewer", limit)
-    assert done.returncode == 1
+    assert _report("all", f"--fail-under={measured['all'] - 0.01:.2f}").exit_code == 0
+    done = _report("fewer", limit)
+    assert done.exit_code == 1
     assert f"% of statements ran, {limit.partition('=')[2]}" in done.stderr
 
 
@@ -320,22 +318,17 @@ def _write(folder: Path, body: str) -> None:
     ],
 )
 def test_a_report_of_nothing_is_no_success(
-    tmp_path: Path, profile: str | None, message: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, profile: str | None, message: str
 ) -> None:
     _write(tmp_path, STATIC.body)
     (tmp_path / "measured").mkdir()
     if profile:
         (tmp_path / "measured" / "profile-1.json").write_text(profile)
-    done = subprocess.run(
-        [sys.executable, "-m", "integrations_db.testing.coverage", "measured"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
+    monkeypatch.chdir(tmp_path)
+    done = _report("measured")
+    assert isinstance(done.exception, SystemExit)
+    assert done.exit_code == 1
     assert message in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.static

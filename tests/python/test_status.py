@@ -7,8 +7,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from small_project import WHO, Sql, run, run_json, sqitch, table, write_project
-from test_deployer import sleeping, start, wait_for
+from small_project import WHO, Sql, begin, run, run_json, sqitch, table, write_project
+from test_deployer import sleeping, wait_for
 
 INDEX = "create index concurrently i on a (id);\n"
 
@@ -139,7 +139,7 @@ def test_an_unfinished_script_is_told(folder: Path, empty_database: str) -> None
 @pytest.mark.database
 def test_an_unfinished_script_that_still_runs(folder: Path, empty_database: str) -> None:
     (folder / "deploy/index.sql").write_text("commit;\nselect pg_sleep(600);\nselect 1;\n")
-    with start(folder, "deploy", "--to", "index", empty_database) as process:
+    with begin(folder, "deploy", "--to", "index", empty_database) as process:
         wait_for(lambda: sleeping(empty_database))
         (told,) = run_json(folder, "status", empty_database)["unfinished"]
         assert (told["running"], told["outcome"]) == (True, None)

@@ -12,6 +12,7 @@ import pytest
 from engine import Heard, deploy, revert
 from small_project import (
     Sql,
+    begin,
     recorded,
     rows,
     run,
@@ -20,7 +21,7 @@ from small_project import (
     tables,
     write_project,
 )
-from test_deployer import sleeping, start, wait_for
+from test_deployer import sleeping, wait_for
 from test_marker import HALF, SLOW, marked, nothing_made_for_marks
 
 from integrations_db.errors import Failure, Locked
@@ -177,7 +178,7 @@ def test_an_interrupt_while_a_script_that_ran_apart_is_verified_tells_what_is_le
 ) -> None:
     slow = "select pg_sleep(600);\n"
     write_project(tmp_path, {"h": Sql("create table h1 ();\nvacuum h1;\n", verify=slow)})
-    process = start(tmp_path, "deploy", empty_database)
+    process = begin(tmp_path, "deploy", empty_database)
     wait_for(lambda: sleeping(empty_database))
     process.terminate()
     _, said = process.communicate(timeout=60)
@@ -231,7 +232,7 @@ def test_whoever_reads_the_marks_keeps_no_change_from_being_recorded(
     quick = Sql("create table h1 ();\nvacuum h1;\nselect pg_sleep(2);\n", verify=None)
     write_project(tmp_path, {"h": quick, "again": Sql("vacuum h1;\n", verify=None)})
     with psycopg.connect(empty_database) as reader:
-        process = start(tmp_path, "deploy", empty_database, "--to", "h")
+        process = begin(tmp_path, "deploy", empty_database, "--to", "h")
         wait_for(lambda: sleeping(empty_database))
         reader.execute("select from integrations_db.unfinished_scripts")
         _, said = process.communicate(timeout=60)

@@ -1,4 +1,4 @@
-"""Runs the real command and kills it at random moments."""
+"""Runs our command and kills it at random moments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
-from small_project import command, environment
+from loaded import Started
+from small_project import begin, environment
 
 from .story import Connection, Story, whole
 
@@ -47,7 +48,7 @@ def start(folder: Path, arguments: list[str], **env: str) -> subprocess.Popen[st
     )
 
 
-def kill(process: subprocess.Popen[str], number: signal.Signals, group: bool) -> str:
+def kill(process: subprocess.Popen[str] | Started, number: signal.Signals, group: bool) -> str:
     """Sends a signal to a process, or to its whole group, and returns its standard error."""
     # It may have come to its end meanwhile.
     with suppress(ProcessLookupError):
@@ -129,8 +130,8 @@ def storm(story: Story, dsn: str, kills: int, dice: random.Random, pace: float) 
     """
     seen = Storm()
     ways = (
-        (command("deploy", dsn), len(story.plan.changes)),
-        (command("revert", "--all", "-y", dsn), 0),
+        (["deploy", dsn], len(story.plan.changes)),
+        (["revert", "--all", "-y", dsn], 0),
     )
     with psycopg.connect(dsn, autocommit=True) as conn:
         count = whole(conn, story)
@@ -161,9 +162,9 @@ def _one(
     # SIGKILL, as Python itself answers the others until our command does.
     if early := aim == "not connected" or (number == signal.SIGKILL and dice.random() < 1 / 8):
         number = signal.SIGKILL
-    process = start(story.folder, arguments)
+    process = begin(story.folder, *arguments)
     if early:
-        time.sleep(dice.uniform(0, 0.2))
+        time.sleep(dice.uniform(0, 0.02))
     elif aim:
         wait_for(lambda: aim in _others(conn) or process.poll() is not None, aim)
     else:
@@ -179,7 +180,7 @@ def _one(
         seen.kills += 1
         seen.phases[phase if others else "not connected"] += 1
         seen.signals[number.name] += 1
-    seen.trace.append(f"{arguments[3]} {number.name} {phase} {early=} -> {process.returncode}")
+    seen.trace.append(f"{arguments[0]} {number.name} {phase} {early=} -> {process.returncode}")
     return whole(conn, story)
 
 
@@ -189,10 +190,10 @@ def sleeps(conn: Connection) -> bool:
     return bool(conn.execute(f"{query} and datname = current_database()").rowcount)
 
 
-def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+def ended(process: subprocess.Popen[str] | Started) -> subprocess.CompletedProcess[str]:
     """Waits until a started command has ended, and returns what it said."""
     out, err = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    return subprocess.CompletedProcess(process.args, process.wait(), out, err)
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int, *sentences: str) -> None:

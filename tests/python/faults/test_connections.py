@@ -6,18 +6,18 @@ import os
 import random
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from loaded import Started
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from small_project import (
     Sql,
-    command,
+    begin,
     environment,
     recorded,
     run,
@@ -31,7 +31,7 @@ from integrations_db.testing import databases
 from integrations_db.testing.servers import Server
 from size import size
 
-from .kills import SECRET, alone, ended, refused, sleeps, start, wait_for
+from .kills import SECRET, alone, ended, refused, sleeps, wait_for
 from .proxy import When, through
 from .story import Story, tell, whole
 
@@ -174,7 +174,7 @@ def test_kill_around_a_commit(small: Story, server: Server, action: str, when: W
                 )
                 continue
             proxy.moment = (commit, when)
-            process = start(small.folder, command(*arguments, proxy.dsn))
+            process = begin(small.folder, *arguments, proxy.dsn)
             proxy.act = process.kill
             process.communicate(timeout=60)
             assert process.returncode == -signal.SIGKILL
@@ -198,9 +198,7 @@ def slow(server: Server, tmp_path: Path) -> Story:
 
 def test_a_session_ended_by_a_dba(slow: Story, empty_database: str) -> None:
     with psycopg.connect(empty_database, autocommit=True) as conn:
-        process = start(
-            slow.folder, command("deploy", make_conninfo(empty_database, password=SECRET))
-        )
+        process = begin(slow.folder, "deploy", make_conninfo(empty_database, password=SECRET))
         wait_for(lambda: sleeps(conn), "the script sleeps")
         conn.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity"
@@ -241,7 +239,7 @@ def test_waiting_on_an_impatient_server(slow: Story, impatient: str) -> None:
     with psycopg.connect(impatient, autocommit=True) as holder:
         holder.execute("set idle_session_timeout = 0")
         holder.execute("select pg_advisory_lock(75474063)")
-        process = start(slow.folder, command("deploy", impatient))
+        process = begin(slow.folder, "deploy", impatient)
         wait_for(lambda: "waiting" in _line(process), "it says that it waits")
         time.sleep(2.5)  # long enough for several of its pauses
         holder.execute("select pg_advisory_unlock_all()")
@@ -250,9 +248,8 @@ def test_waiting_on_an_impatient_server(slow: Story, impatient: str) -> None:
         assert whole(holder, slow) == 3
 
 
-def _line(process: subprocess.Popen[str]) -> str:
+def _line(process: Started) -> str:
     """Returns the next line of standard error."""
-    assert process.stderr is not None
     return process.stderr.readline()
 
 
@@ -264,7 +261,7 @@ def test_waiting_for_a_table_on_an_impatient_server(impatient: str, tmp_path: Pa
     write_project(tmp_path, {"a": table("a"), "b": Sql("alter table a add x int;")})
     with psycopg.connect(impatient, options="-c idle_in_transaction_session_timeout=0") as holder:
         holder.execute("lock table a")
-        process = start(tmp_path, command("deploy", "--lock-timeout", "50ms", impatient))
+        process = begin(tmp_path, "deploy", "--lock-timeout", "50ms", impatient)
         wait_for(lambda: "trying again" in _line(process), "something is in its way")
         time.sleep(2.5)  # long enough for a pause of more than half a second
     done = ended(process)

@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from small_project import (
     Sql,
-    command,
+    begin,
     events,
     recorded,
     rows,
@@ -24,7 +24,7 @@ from small_project import (
 )
 
 from .dumps import dump
-from .kills import SECRET, alone, ended, kill, refused, sleeps, start, wait_for
+from .kills import SECRET, alone, ended, kill, refused, sleeps, wait_for
 from .story import Connection
 
 pytestmark = pytest.mark.database
@@ -55,7 +55,7 @@ def test_kill_while_psql_runs_a_script(empty_database: str, tmp_path: Path, grou
     write_project(tmp_path, {"a": table("a"), "b": META, "c": table("c")})
     target = make_conninfo(empty_database, password=SECRET)
     with psycopg.connect(empty_database, autocommit=True) as conn:
-        process = start(tmp_path, command("deploy", target))
+        process = begin(tmp_path, "deploy", target)
         wait_for(lambda: sleeps(conn), "psql runs the script")
         kill(process, signal.SIGKILL, group)
         early = run(tmp_path, "deploy", target)
@@ -88,7 +88,7 @@ def test_kill_while_psql_reverts(empty_database: str, tmp_path: Path) -> None:
     write_project(tmp_path, {"a": table("a"), "b": META})
     assert run(tmp_path, "deploy", empty_database).returncode == 0
     with psycopg.connect(empty_database, autocommit=True) as conn:
-        process = start(tmp_path, command("revert", "--all", "-y", empty_database))
+        process = begin(tmp_path, "revert", "--all", "-y", empty_database)
         wait_for(lambda: sleeps(conn), "psql runs the script")
         kill(process, signal.SIGKILL, group=True)
         alone(conn)
@@ -115,7 +115,7 @@ def test_a_signal_while_psql_runs_a_script(
     write_project(tmp_path, {"a": table("a"), "b": META})
     target = make_conninfo(empty_database, password=SECRET)
     with psycopg.connect(empty_database, autocommit=True) as conn:
-        process = start(tmp_path, command("deploy", target))
+        process = begin(tmp_path, "deploy", target)
         wait_for(lambda: sleeps(conn), "psql runs the script")
         process.send_signal(number)
         done = ended(process)
@@ -132,7 +132,7 @@ def test_kill_during_an_index_build(empty_database: str, tmp_path: Path) -> None
     target = make_conninfo(empty_database, password=SECRET)
     with psycopg.connect(empty_database) as holder:
         holder.execute("insert into a values (1)")  # the build waits for this transaction
-        process = start(tmp_path, command("deploy", target))
+        process = begin(tmp_path, "deploy", target)
         with psycopg.connect(empty_database, autocommit=True) as conn:
             wait_for(lambda: builds(conn), "the index is being built")
             kill(process, signal.SIGKILL, group=True)
@@ -168,7 +168,7 @@ def test_an_index_built_by_hand_is_recorded(empty_database: str, tmp_path: Path)
     assert run(tmp_path, "deploy", "--to", "a", empty_database).returncode == 0
     with psycopg.connect(empty_database) as holder:
         holder.execute("insert into a values (1)")
-        process = start(tmp_path, command("deploy", empty_database))
+        process = begin(tmp_path, "deploy", empty_database)
         with psycopg.connect(empty_database, autocommit=True) as conn:
             wait_for(lambda: builds(conn), "the index is being built")
             kill(process, signal.SIGKILL, group=True)
@@ -260,9 +260,9 @@ def test_a_waiter_does_not_block_an_index_build(empty_database: str, tmp_path: P
     with psycopg.connect(empty_database, autocommit=True) as conn:
         with psycopg.connect(empty_database) as holder:
             holder.execute("insert into a values (1)")
-            first = start(tmp_path, command("deploy", empty_database))
+            first = begin(tmp_path, "deploy", empty_database)
             wait_for(lambda: builds(conn), "the index is being built")
-            second = start(tmp_path, command("deploy", empty_database))
+            second = begin(tmp_path, "deploy", empty_database)
             assert run(tmp_path, "status", empty_database).returncode == 0
             assert second.stderr is not None
             assert "another deployment is running" in second.stderr.readline()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from small_project import Sql, command, recorded, run, sqitch_command, table, write_project
+from loaded import Started
+from small_project import Sql, begin, recorded, run, sqitch_command, table, write_project
 
 from integrations_db.testing import databases
 from integrations_db.testing.servers import Server
@@ -28,10 +29,10 @@ def slow(server: Server, tmp_path: Path) -> Story:
         return tell(tmp_path, dsn, changes)
 
 
-def by(tool: str, story: Story, dsn: str, *arguments: str) -> subprocess.Popen[str]:
+def by(tool: str, story: Story, dsn: str, *arguments: str) -> subprocess.Popen[str] | Started:
     """Starts ``ours`` or ``stock`` on a database."""
     if tool == "ours":
-        return start(story.folder, command(*arguments, dsn))
+        return begin(story.folder, *arguments, dsn)
     argv, env = sqitch_command(dsn, *arguments, "{target}")
     return start(story.folder, argv, **env)
 
@@ -135,7 +136,7 @@ def test_another_project_in_the_same_database(
         tmp_path_factory.mktemp("other"), {"x": table("x"), "y": table("y")}, project="other"
     )
     one = by("ours", slow, empty_database, "deploy")
-    two = start(other, command("deploy", empty_database))
+    two = begin(other, "deploy", empty_database)
     for process in (one, two):
         done = ended(process)
         assert done.returncode == 0, done.stderr
