@@ -80,7 +80,7 @@ def test_a_line_is_the_same(theirs: Sqitch, what: str, more: dict[str, Any], not
         f" % syntax-version = 0.9 \n%project=p\n%uri=http://x/y \n#words\n \na {BY}  #n \\n\\x\n",
         f"{HEAD}# \tc\n+ a  {BY}\n  - b   [!x   a\t!y] {BY}\n  \n  @t  {BY}#n\n\n\n# end\n0",
         f"{HEAD}a {BY} # 0\n# 0\n@t {BY} #\n",
-        f"# first  \n\t#  second\n%project=p # c:\\n\n# third \\n \\x\t\n\nb {BY} # n \na [b]{BY}\n",
+        f"# first  \n\t#  2nd\n%project=p # c:\\n\n# 3rd \\n \\x\t\n\nb {BY} # n \na [b]{BY}\n",
     ],
 )
 @pytest.mark.parametrize("what", ["add", "tag", "rework"])
