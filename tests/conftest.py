@@ -30,8 +30,9 @@ def pytest_collection() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Looks for garbage again, but never among the tests."""
+    """Looks for garbage again, but seldom, and never among the tests."""
     gc.freeze()
+    gc.set_threshold(50_000)
     gc.enable()
 
 

@@ -144,10 +144,17 @@ def test_another_uri_is_another_project(empty_database: str, tmp_path: Path) -> 
     write_project(tmp_path, {"a": table("a")})
     done = run(tmp_path, "deploy", empty_database)
     assert done.returncode == 1
-    assert "https://example.com/" in done.stderr
+    assert "small with the URI https://example.com/, the plan says (none): it is" in done.stderr
     write_project(tmp_path, {"z": table("z")}, project="other", uri="https://example.com/")
     done = run(tmp_path, "deploy", empty_database)
     assert "belongs to project small" in done.stderr
+    write_project(tmp_path, {"z": table("z")}, project="other")
+    run_json(tmp_path, "deploy", empty_database)
+    run_json(tmp_path, "revert", "--all", "-y", empty_database)
+    write_project(tmp_path, {"z": table("z")}, project="other", uri="https://example.com/z")
+    done = run(tmp_path, "deploy", empty_database)
+    assert done.returncode == 1
+    assert "URI (none), the plan says https://example.com/z: it is another project" in done.stderr
 
 
 def test_dependencies_on_other_projects(empty_database: str, tmp_path: Path) -> None:

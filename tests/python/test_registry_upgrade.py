@@ -91,21 +91,44 @@ def test_a_newer_one_is_refused(empty_database: str, tmp_path: Path) -> None:
     assert recorded(empty_database) == ["a", "b"]
 
 
+def test_one_without_a_release_is_of_the_first_version(empty_database: str, tmp_path: Path) -> None:
+    write_project(tmp_path, PROJECT)
+    deploy(tmp_path, empty_database, to="b")
+    older(empty_database, "delete from sqitch.releases")
+    done = run(tmp_path, "revert", "--all", "-y", empty_database)
+    assert done.returncode == 1
+    assert "old version (before 1.0)" in done.stderr
+
+
 @pytest.mark.parametrize(
-    "damage",
+    ("damage", "told"),
     [
-        "drop table sqitch.events",
-        "drop table sqitch.changes cascade",
-        "alter table sqitch.tags rename column tag_id to id",
+        (
+            "drop table sqitch.events",
+            "changes, dependencies, projects, releases, tags, but it is no registry of Sqitch: "
+            "events of it is missing or another table. Nothing was touched; name another schema in",
+        ),
+        (
+            "drop table sqitch.changes cascade; drop table sqitch.tags, sqitch.releases",
+            "dependencies, events, projects, but it is no registry of Sqitch: "
+            "changes, tags of it are missing or another table. Nothing was touched; name another",
+        ),
+        (
+            "alter table sqitch.tags rename column tag_id to id",
+            "changes, dependencies, events, projects, releases, tags, but it is no registry of "
+            "Sqitch: tags of it is missing or another table. Nothing was touched; name another",
+        ),
     ],
 )
-def test_what_is_no_registry_is_refused(empty_database: str, tmp_path: Path, damage: str) -> None:
+def test_what_is_no_registry_is_refused(
+    empty_database: str, tmp_path: Path, damage: str, told: str
+) -> None:
     write_project(tmp_path, PROJECT)
     deploy(tmp_path, empty_database)
     older(empty_database, damage)
-    with pytest.raises(Failure, match="it is no registry of Sqitch") as failed:
+    with pytest.raises(Failure, match="schema sqitch holds ") as failed:
         deploy(tmp_path, empty_database)
-    assert "Nothing was touched" in str(failed.value)
+    assert told in str(failed.value)
 
 
 def test_a_schema_that_was_made_for_it_is_used(empty_database: str, tmp_path: Path) -> None:
