@@ -129,6 +129,51 @@ def test_a_transaction_of_its_own_is_as_good_as_psqls(
 
 
 @pytest.mark.parametrize(
+    ("source", "line", "why"),
+    [
+        ("\nvacuum t;", 2, "VACUUM cannot run inside a transaction"),
+        ("begin;\nvacuum t;\nrollback;", 2, "VACUUM cannot run inside a transaction"),
+        (
+            "begin;\nprepare transaction 'x';",
+            2,
+            "PREPARE TRANSACTION leaves the transaction to others",
+        ),
+        (
+            "a;\ndo $$ begin\n perform 1; commit; end $$;",
+            2,
+            "the DO block ends transactions itself",
+        ),
+    ],
+)
+def test_a_verify_script_that_our_transaction_cannot_hold(
+    tmp_path: Path, source: str, line: int, why: str
+) -> None:
+    script = read(tmp_path, source, "verify")
+    assert script.execution == "not atomic"
+    assert (script.why or "").endswith(f"x.sql:{line}: {why}")
+
+
+@pytest.mark.parametrize(
+    ("source", "begin"),
+    [
+        ("begin read only;\na;\nrollback;", "BEGIN read only"),
+        ("begin read only;\na;\nrollback;\nbegin;\nb;\nrollback;", "BEGIN"),
+        ("a;", "BEGIN"),
+    ],
+)
+def test_the_modes_of_a_verify_script(tmp_path: Path, source: str, begin: str) -> None:
+    assert read(tmp_path, source, "verify").begin == begin
+
+
+def test_where_a_verify_script_goes_back(tmp_path: Path) -> None:
+    script = read(tmp_path, "begin;\na;\n  rollback;\nbegin;\nb;\nrollback;", "verify")
+    assert texts(script) == ["a", BACK, "b"]
+    assert script.place(script.body[1], 0) == script.place(script.body[1], 8) == (3, 3)
+    assert script.body[1].line == 3
+    assert texts(read(tmp_path, "rollback;\na;\nrollback;", "verify")) == ["a"]
+
+
+@pytest.mark.parametrize(
     "source",
     [
         "declare c cursor with hold for select 1;",
