@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from hashlib import sha1
 from pathlib import Path
@@ -140,9 +141,17 @@ def test_references(key: str, index: int) -> None:
     assert find_change(REWORKED, key) == index
 
 
-@pytest.mark.parametrize("key", ["x", "@x", "x@v1", "a@x", "d@v1", "HEAD~", "ROOT^"])
+@pytest.mark.parametrize("key", ["x", "@x", "x@v1", "a@x", "d@v1", "x^"])
 def test_unknown_references(key: str) -> None:
-    with pytest.raises(Failure):
+    with pytest.raises(Failure, match=rf'^there is no change "{re.escape(key)}" in the plan \S+$'):
+        find_change(REWORKED, key)
+    with pytest.raises(Failure, match=r"^the plan sqitch\.plan has no changes$"):
+        find_change(Plan("empty"), key)
+
+
+@pytest.mark.parametrize("key", ["HEAD~", "ROOT^", "@v3~3"])
+def test_references_outside_the_plan(key: str) -> None:
+    with pytest.raises(Failure, match=rf'^"{re.escape(key)}" lies outside the plan \S+$'):
         find_change(REWORKED, key)
 
 
@@ -154,8 +163,11 @@ def test_an_empty_reference_is_wrong_usage(key: str) -> None:
 
 
 def test_ambiguous_reference_names_the_choices() -> None:
-    with pytest.raises(Failure, match=r"ambiguous.*a@v2, a@HEAD"):
-        find_change(REWORKED, "a")
+    with pytest.raises(Failure, match=r'^"a\^" is ambiguous: name one of a@v2, a@HEAD$'):
+        find_change(REWORKED, "a^")
+    thrice = parse_plan(HEAD + "".join(f"a {BY}\n@v{n} {BY}\n" for n in range(3)))
+    with pytest.raises(Failure, match=r'^"a" is ambiguous: name one of a@v0, a@v1, a@HEAD$'):
+        find_change(thrice, "a")
 
 
 @pytest.mark.parametrize(
