@@ -82,7 +82,7 @@ PIECES = [
 
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join), st.sampled_from(["", "[s]\n"]))
 @settings(
-    max_examples=size(100, 400),
+    max_examples=size(40, 400),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -423,7 +423,7 @@ def plans(draw: st.DrawFn) -> Plan:
 
 
 @given(plans())
-@settings(max_examples=size(40, 100), suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=size(20, 100), suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_format_and_parse_are_inverse(plan: Plan) -> None:
     text = format_plan(plan)
     parsed = parse_plan(text)
@@ -433,7 +433,7 @@ def test_format_and_parse_are_inverse(plan: Plan) -> None:
 
 @given(plan=plans(), data=st.data())
 @settings(
-    max_examples=size(30, 100),
+    max_examples=size(15, 100),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

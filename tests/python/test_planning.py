@@ -162,7 +162,7 @@ def test_two_lines_within_a_second_are_in_order() -> None:
 
 
 @settings(
-    max_examples=size(30, 100),
+    max_examples=size(15, 100),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
