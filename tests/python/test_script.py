@@ -104,6 +104,7 @@ NEEDS_PSQLS_TRANSACTIONS = [
         ("begin; create function f() set standard_conforming_strings = off; end;", "BEGIN", None),
         ("begin; create subscription s publication p with (connect = false); end;", "BEGIN", None),
         ("begin; alter subscription s disable; end;", "BEGIN", None),
+        ("begin; alter subscription s set (synchronous_commit = off); end;", "BEGIN", None),
         ("begin; reindex (concurrently false) table t; end;", "BEGIN", None),
         ("begin; cluster t; cluster \"T\"; end;", "BEGIN", None),
         ("begin; alter database d set default_tablespace = x; end;", "BEGIN", None),
