@@ -125,7 +125,7 @@ def test_a_connection_cut_at_each_request(
         assert inside(*arguments, proxy.dsn)[0] == 0
         last = len(proxy.requests)
     # Those around the end are the ones that differ; of the others a quick run takes some.
-    step = size(3, 1)
+    step = size(5, 1)
     moments = [*range(random.randint(1, step), last - 9, step), *range(max(1, last - 9), last + 9)]  # noqa: S311
     counts = set()
     wrong = []
