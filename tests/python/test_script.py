@@ -102,6 +102,8 @@ NEEDS_PSQLS_TRANSACTIONS = [
         (r"set local x = 1\; a;", "BEGIN", ["set local x = 1", "a"]),
         ("begin; SET standard_conforming_strings = on; commit;", "BEGIN", None),
         ("begin; create function f() set standard_conforming_strings = off; end;", "BEGIN", None),
+        ("begin; alter role r set standard_conforming_strings = off; end;", "BEGIN", None),
+        ("begin; comment on role r is 'standard_conforming_strings'; end;", "BEGIN", None),
         ("begin; create subscription s publication p with (connect = false); end;", "BEGIN", None),
         ("begin; alter subscription s disable; end;", "BEGIN", None),
         ("begin; alter subscription s set (synchronous_commit = off); end;", "BEGIN", None),
@@ -307,6 +309,7 @@ def test_not_atomic(tmp_path: Path, source: str, line: int, why: str) -> None:
         ("cluster (verbose);", 1, "CLUSTER without a table"),
         ("discard all;", 1, "DISCARD ALL"),
         ("commit prepared 'x';", 1, "COMMIT PREPARED"),
+        ("rollback prepared 'x';", 1, "ROLLBACK PREPARED"),
     ],
 )
 def test_what_cannot_run_inside_a_transaction(
@@ -320,8 +323,12 @@ def test_what_cannot_run_inside_a_transaction(
     [
         ("\n\\i other.sql\n", 2, r"psql's \i"),
         ("select 1 \\gset\n", 1, r"psql's \gset"),
-        ("begin;\ncopy t (a, b) from stdin;\n1\tit's\n\\.\ncommit;", 2, "COPY"),
-        ("copy (select 1) to stdout;", 1, "COPY"),
+        (
+            "begin;\ncopy t (a, b) from stdin;\n1\tit's\n\\.\ncommit;",
+            2,
+            "COPY from or to the client",
+        ),
+        ("copy (select 1) to stdout;", 1, "COPY from or to the client"),
         ("a;\nselect :ROW_COUNT;", 2, ":ROW_COUNT"),
         ("select :'SQLSTATE';", 1, ":SQLSTATE"),
         ("set standard_conforming_strings = off;", 1, "standard_conforming_strings"),
@@ -345,9 +352,10 @@ def test_for_psql(tmp_path: Path, source: str, line: int, why: str) -> None:
 
 
 def test_a_file_that_is_not_utf8_is_for_psql(tmp_path: Path) -> None:
-    (tmp_path / "latin.sql").write_bytes(b"select 1;\nselect '\xe4';")
+    (tmp_path / "latin.sql").write_bytes(b"\nselect '\xe4';\nselect 1;\n")
     script = read_script(tmp_path / "latin.sql", "deploy")
     assert script.execution == "psql"
+    assert (script.path, script.source) == (tmp_path / "latin.sql", "")
     assert script.why is not None
     assert "latin.sql:2: is not UTF-8" in script.why
 
@@ -370,15 +378,19 @@ def test_a_file_that_is_not_utf8_is_for_psql(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("kind", ["deploy", "revert"])
 def test_refused(tmp_path: Path, kind: Kind, source: str, line: int, why: str) -> None:
-    with pytest.raises(ScriptError, match=rf"x\.sql:{line}: .*{why}"):
+    with pytest.raises(ScriptError, match=rf"x\.sql:{line}: .*{why}") as failed:
         read(tmp_path, source, kind)
+    if "is not closed" not in why:
+        assert str(failed.value).endswith("count as done. End its transaction with COMMIT.")
 
 
 def test_files_that_are_no_scripts(tmp_path: Path) -> None:
     with pytest.raises(ScriptError, match=r"missing\.sql: cannot be read: No such file"):
         read_script(tmp_path / "missing.sql", "deploy")
     with pytest.raises(ScriptError, match=r"x\.sql:2: .*NUL"):
-        read(tmp_path, "a;\nselect '\0';")
+        read(tmp_path, "a;\nselect '\0';\nb '\0';\n")
+    with pytest.raises(ScriptError, match=r"x\.sql:2: .*NUL"):
+        read(tmp_path, "\n\0")
 
 
 def test_places_count_characters(tmp_path: Path) -> None:
