@@ -235,6 +235,7 @@ if __name__ == "__main__":
     try:
         runpy.run_module(PACKAGE, run_name="__main__", alter_sys=True)
     except SystemExit as end:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # too late; and coverage may be writing
         # To take every module apart again takes twice as long as all the rest.
         atexit._run_exitfuncs()
         os._exit(end.code if isinstance(end.code, int) else 1)
