@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -25,8 +26,13 @@ def _version(path: Path) -> int:
 
 
 def program(name: str, major: int) -> Path:
-    """Returns the path of PostgreSQL's program of at least this version, the nearest one."""
-    places = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    """Returns the path of PostgreSQL's program of at least this version, the nearest one.
+
+    What stands beside the programs of a server in ``TEST_PG_BIN`` comes first.
+    """
+    chosen = os.environ.get("TEST_PG_BIN")
+    places = [Path(chosen) / name] if chosen else []
+    places += sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     found = shutil.which(name)
     places += [Path(found)] if found else []
     candidates = [path for path in [*places, installation() / name] if path.exists()]
