@@ -262,6 +262,19 @@ def test_a_client_that_gets_no_answer_is_closed(
     assert closed == (["client"] if fails == "ping" else [])
 
 
+def test_a_tree_of_programs_of_its_own_has_its_pgtap_beside(tmp_path: Path) -> None:
+    programs, beside = tmp_path / "bin", tmp_path / "share/postgresql"
+    for folder in (programs, beside / "extension"):
+        folder.mkdir(parents=True)
+    for program in ("initdb", "postgres"):
+        (programs / program).write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 15.2'\n")
+        (programs / program).chmod(0o755)
+    with pytest.raises(servers.Unobtainable, match="lacks pgTAP"):
+        servers._with_pgtap([programs])
+    (beside / "extension/pgtap.control").touch()
+    assert servers._with_pgtap([programs]) == programs
+
+
 def test_programs_that_do_not_run_are_refused_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -299,9 +299,11 @@ def _share(folder: Path) -> Path:
     config = folder / "pg_config"
     if config.exists():
         return Path(_output([str(config), "--sharedir"]))
-    return Path("/usr/share/postgresql") / str(
-        major_version(folder, None)
-    )  # Debian without -dev packages
+    beside = folder.parent / "share/postgresql"
+    if beside.is_dir():
+        return beside
+    # Debian without -dev packages
+    return Path("/usr/share/postgresql") / str(major_version(folder, None))
 
 
 @contextmanager
