@@ -168,7 +168,6 @@ def standby(own: Server) -> Iterator[int]:
                 program("pg_basebackup", own.version // 10000),
                 "--checkpoint=fast",
                 "--no-sync",
-                "--write-recovery-conf",
                 f"--pgdata={data}",
                 f"--dbname={own.dsn}",
             ],
@@ -178,9 +177,12 @@ def standby(own: Server) -> Iterator[int]:
             group=owner.gid if owner else None,
             cwd="/",
         )
+        # Not by pg_basebackup: a newer one writes options that the server may not know.
+        (data / "standby.signal").touch()
         settings = {
             "port": str(port),
             "unix_socket_directories": str(base),
+            "primary_conninfo": own.dsn,
             # A standby must not allow less than its primary.
             **{
                 name: rows(own.dsn, f"show {name}")[0][0]
