@@ -88,14 +88,14 @@ return pgcrypto.pgp_sym_decrypt_bytea(
         'wrap|v1|' || tenant_id::text || '|' || key_id::text, 'UTF8'), kek::bytea, 'sha256'),
     'hex'));
 
-create function bench.subkey(purpose text, envelope jsonb, tenant_id uuid, id uuid, data_key bytea)
+create function bench.subkey(
+  purpose text, version text, tenant_id uuid, id uuid, key_id text, data_key bytea)
 returns bytea
 language sql
 stable
 return pgcrypto.hmac(
   pg_catalog.convert_to(
-    purpose || '|v1|' || tenant_id::text || '|' || id::text || '|' || (envelope ->> 'key') || '|'
-      || (envelope ->> 'version'),
+    purpose || '|v1|' || tenant_id::text || '|' || id::text || '|' || key_id || '|' || version,
     'UTF8'),
   data_key, 'sha256');
 
@@ -106,12 +106,31 @@ stable
 return case
   when pgcrypto.hmac(
          pg_catalog.decode(envelope ->> 'ct', 'base64'),
-         bench.subkey('mac', envelope, tenant_id, id, data_key), 'sha256')
+         bench.subkey('mac', envelope ->> 'version', tenant_id, id, envelope ->> 'key', data_key),
+         'sha256')
        = pg_catalog.decode(envelope ->> 'mac', 'base64')
     then pgcrypto.pgp_sym_decrypt(
            pg_catalog.decode(envelope ->> 'ct', 'base64'),
-           pg_catalog.encode(bench.subkey('enc', envelope, tenant_id, id, data_key), 'hex'))
+           pg_catalog.encode(
+             bench.subkey(
+               'enc', envelope ->> 'version', tenant_id, id, envelope ->> 'key', data_key),
+             'hex'))
 end;
+
+create function bench.envelope(
+  ct bytea, version integer, tenant_id uuid, id uuid, key_id uuid, data_key bytea)
+returns jsonb
+language sql
+stable
+return pg_catalog.jsonb_build_object(
+  'v', 1,
+  'key', key_id,
+  'version', version,
+  'ct', pg_catalog.replace(pg_catalog.encode(ct, 'base64'), E'\n', ''),
+  'mac', pg_catalog.encode(
+    pgcrypto.hmac(
+      ct, bench.subkey('mac', version::text, tenant_id, id, key_id::text, data_key), 'sha256'),
+    'base64'));
 
 insert into integrations.integration_definitions (id, name, type, version, status)
 values (bench.tenant(0), 'Bench', 'oauth2', '1.0.0', 'published');
