@@ -3837,14 +3837,37 @@ begin
          'Functions look names up where their caller says. Deploy them again.',
          'Every function looks names up where nobody else can put any.'),
         ('public_functions', 'fail',
-         (select pg_catalog.string_agg(f.oid::regprocedure::text, ', ' order by f.proname)
+         (select pg_catalog.string_agg(
+                   f.oid::regprocedure::text || ' to '
+                   || case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end,
+                   ', ' order by f.proname, a.grantee)
             from function as f
-           where exists (
-                   select
-                     from pg_catalog.aclexplode(
-                            coalesce(f.proacl, pg_catalog.acldefault('f', f.proowner))) as a
-                    where a.grantee = 0)),
-         'Everybody may call these. REVOKE ALL ON FUNCTION ... FROM PUBLIC.',
+                 cross join lateral pg_catalog.aclexplode(
+                   coalesce(f.proacl, pg_catalog.acldefault('f', f.proowner))) as a
+           where a.grantee not in (f.proowner, 'integrations_owner'::regrole,
+                                   'integrations_keymaster'::regrole)
+             and (case
+                    when a.grantee = 0 then false
+                    when f.pronamespace = pg_catalog.to_regnamespace('integrations_private')
+                      then a.grantee = 'integrations_admin'::regrole and f.proname = 'list_keys'
+                    when a.grantee = 'svc_integration'::regrole
+                      then f.proname not in (
+                             'destroy_key', 'discard_draft', 'doctor', 'maintain_audit',
+                             'register_definition', 'retire_key', 'rewrap_keys',
+                             'set_definition_status')
+                    when a.grantee = 'integrations_tenant'::regrole
+                      then f.proname in (
+                             'create_instance', 'current_tenant', 'delete_instance',
+                             'rename_instance', 'set_instance_status', 'set_tenant',
+                             'update_config', 'upgrade_instance')
+                    when a.grantee = 'integrations_admin'::regrole
+                      then f.proname in (
+                             'create_tenant_key', 'current_tenant', 'destroy_key', 'discard_draft',
+                             'doctor', 'maintain_audit', 'register_definition', 'retire_key',
+                             'rewrap_keys', 'set_definition_status', 'set_tenant')
+                  end) is not true),
+         'Others may call these than they are meant for. REVOKE ALL ON FUNCTION ... FROM ...; a'
+         ' login gets in as a member of the package''s roles.',
          'Nobody may call a function but those that it is meant for.'),
         ('row_security', 'fail',
          (select pg_catalog.string_agg(r.oid::regclass::text, ', ' order by r.relname)
@@ -3983,14 +4006,16 @@ begin
                    || case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end,
                    ', ')
             from pg_catalog.pg_extension as e
-                 join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
+                 join pg_catalog.pg_namespace as n
+                   on n.oid = e.extnamespace
+                      or n.nspname in ('integrations', 'integrations_private')
                  cross join lateral pg_catalog.aclexplode(n.nspacl) as a
            where e.extname = 'pgcrypto'
              and a.privilege_type = 'CREATE'
              and a.grantee <> n.nspowner),
-         'Others can put functions beside those of pgcrypto, to be called in their place. REVOKE'
-         ' CREATE ON SCHEMA.',
-         'Nobody can put functions beside those of pgcrypto.'),
+         'Others can put functions beside those of pgcrypto or of the package, to be called in'
+         ' their place, as the owner. REVOKE CREATE ON SCHEMA.',
+         'Nobody can put functions beside those of pgcrypto or of the package.'),
         ('default_privileges', 'fail',
          (select pg_catalog.string_agg(distinct d.defaclrole::regrole::text, ', ')
             from pg_catalog.pg_default_acl as d
@@ -4040,10 +4065,10 @@ begin
        where coalesce((pg_catalog.to_jsonb(m) ->> 'inherit_option')::boolean, true)
           or coalesce((pg_catalog.to_jsonb(m) ->> 'set_option')::boolean, true)
     ),
+    -- A package's role that may log in is one of its logins, too.
     member as (
-      select p.oid as role, g.member
+      select p.oid as role, p.oid as member
         from package as p
-             join grants as g on g.roleid = p.oid
       union
       select o.role, g.member
         from member as o
@@ -4061,15 +4086,26 @@ begin
         from admin as a
              join grants as g on g.roleid = a.member
     ),
+    -- What a role may do by an attribute, its members may do by SET ROLE.
+    power as (
+      select r.oid as role, r.oid as member
+        from pg_catalog.pg_roles as r
+       where r.rolsuper or r.rolbypassrls or r.rolcreaterole
+      union
+      select o.role, m.member
+        from power as o
+             join pg_catalog.pg_auth_members as m on m.roleid = o.member
+       where coalesce((pg_catalog.to_jsonb(m) ->> 'set_option')::boolean, true)
+    ),
     person as (
-      select r.oid, r.rolname, r.rolsuper, r.rolbypassrls, r.rolcreaterole,
+      select r.oid, r.rolname, r.rolsuper,
              pg_catalog.array_agg(p.rolname::text order by p.rolname)
                filter (where p.oid is not null) as roles
         from pg_catalog.pg_roles as r
              left join member as m on m.member = r.oid
              left join package as p on p.oid = m.role
        where r.rolcanlogin
-       group by r.oid, r.rolname, r.rolsuper, r.rolbypassrls, r.rolcreaterole
+       group by r.oid, r.rolname, r.rolsuper
     )
     select c.check_name, case when c.found is null then 'ok' else c.status end,
            coalesce(c.advice || ' Found: ' || c.found || '.', c.fine)
@@ -4089,9 +4125,15 @@ begin
             from person as p
            where p.roles && array['svc_integration', 'integrations_tenant', 'integrations_admin',
                                   'integrations_auditor']
-             and (p.rolsuper or p.rolbypassrls)),
-         'Logins of applications are not held by row-level security: they see every tenant.'
-         ' ALTER ROLE ... NOSUPERUSER NOBYPASSRLS.',
+             and exists (
+                   select
+                     from power as o
+                          join pg_catalog.pg_roles as r on r.oid = o.role
+                    where o.member = p.oid
+                      and (r.rolsuper or r.rolbypassrls))),
+         'Logins of applications are not held by row-level security, or can become a role that is'
+         ' not: they see every tenant. ALTER ROLE ... NOSUPERUSER NOBYPASSRLS, or revoke that'
+         ' membership.',
          'Row-level security holds for every login of an application.'),
         ('owner_members', 'warn',
          (select pg_catalog.string_agg(p.rolname, ', ' order by p.rolname)
@@ -4109,8 +4151,13 @@ begin
         ('createrole', 'warn',
          (select pg_catalog.string_agg(p.rolname, ', ' order by p.rolname)
             from person as p
-           where p.rolcreaterole
-             and not p.rolsuper
+           where not p.rolsuper
+             and exists (
+                   select
+                     from power as o
+                          join pg_catalog.pg_roles as r on r.oid = o.role
+                    where o.member = p.oid
+                      and r.rolcreaterole)
              and pg_catalog.current_setting('server_version_num')::integer < 160000),
          'Before PostgreSQL 16 a login with CREATEROLE can make itself a member of every role, the'
          ' service and the owner included. Take it away when it is not needed.',

@@ -60,14 +60,37 @@ begin
          'Functions look names up where their caller says. Deploy them again.',
          'Every function looks names up where nobody else can put any.'),
         ('public_functions', 'fail',
-         (select pg_catalog.string_agg(f.oid::regprocedure::text, ', ' order by f.proname)
+         (select pg_catalog.string_agg(
+                   f.oid::regprocedure::text || ' to '
+                   || case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end,
+                   ', ' order by f.proname, a.grantee)
             from function as f
-           where exists (
-                   select
-                     from pg_catalog.aclexplode(
-                            coalesce(f.proacl, pg_catalog.acldefault('f', f.proowner))) as a
-                    where a.grantee = 0)),
-         'Everybody may call these. REVOKE ALL ON FUNCTION ... FROM PUBLIC.',
+                 cross join lateral pg_catalog.aclexplode(
+                   coalesce(f.proacl, pg_catalog.acldefault('f', f.proowner))) as a
+           where a.grantee not in (f.proowner, 'integrations_owner'::regrole,
+                                   'integrations_keymaster'::regrole)
+             and (case
+                    when a.grantee = 0 then false
+                    when f.pronamespace = pg_catalog.to_regnamespace('integrations_private')
+                      then a.grantee = 'integrations_admin'::regrole and f.proname = 'list_keys'
+                    when a.grantee = 'svc_integration'::regrole
+                      then f.proname not in (
+                             'destroy_key', 'discard_draft', 'doctor', 'maintain_audit',
+                             'register_definition', 'retire_key', 'rewrap_keys',
+                             'set_definition_status')
+                    when a.grantee = 'integrations_tenant'::regrole
+                      then f.proname in (
+                             'create_instance', 'current_tenant', 'delete_instance',
+                             'rename_instance', 'set_instance_status', 'set_tenant',
+                             'update_config', 'upgrade_instance')
+                    when a.grantee = 'integrations_admin'::regrole
+                      then f.proname in (
+                             'create_tenant_key', 'current_tenant', 'destroy_key', 'discard_draft',
+                             'doctor', 'maintain_audit', 'register_definition', 'retire_key',
+                             'rewrap_keys', 'set_definition_status', 'set_tenant')
+                  end) is not true),
+         'Others may call these than they are meant for. REVOKE ALL ON FUNCTION ... FROM ...; a'
+         ' login gets in as a member of the package''s roles.',
          'Nobody may call a function but those that it is meant for.'),
         ('row_security', 'fail',
          (select pg_catalog.string_agg(r.oid::regclass::text, ', ' order by r.relname)
@@ -206,14 +229,16 @@ begin
                    || case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end,
                    ', ')
             from pg_catalog.pg_extension as e
-                 join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
+                 join pg_catalog.pg_namespace as n
+                   on n.oid = e.extnamespace
+                      or n.nspname in ('integrations', 'integrations_private')
                  cross join lateral pg_catalog.aclexplode(n.nspacl) as a
            where e.extname = 'pgcrypto'
              and a.privilege_type = 'CREATE'
              and a.grantee <> n.nspowner),
-         'Others can put functions beside those of pgcrypto, to be called in their place. REVOKE'
-         ' CREATE ON SCHEMA.',
-         'Nobody can put functions beside those of pgcrypto.'),
+         'Others can put functions beside those of pgcrypto or of the package, to be called in'
+         ' their place, as the owner. REVOKE CREATE ON SCHEMA.',
+         'Nobody can put functions beside those of pgcrypto or of the package.'),
         ('default_privileges', 'fail',
          (select pg_catalog.string_agg(distinct d.defaclrole::regrole::text, ', ')
             from pg_catalog.pg_default_acl as d

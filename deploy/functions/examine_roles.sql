@@ -38,10 +38,10 @@ begin
        where coalesce((pg_catalog.to_jsonb(m) ->> 'inherit_option')::boolean, true)
           or coalesce((pg_catalog.to_jsonb(m) ->> 'set_option')::boolean, true)
     ),
+    -- A package's role that may log in is one of its logins, too.
     member as (
-      select p.oid as role, g.member
+      select p.oid as role, p.oid as member
         from package as p
-             join grants as g on g.roleid = p.oid
       union
       select o.role, g.member
         from member as o
@@ -59,15 +59,26 @@ begin
         from admin as a
              join grants as g on g.roleid = a.member
     ),
+    -- What a role may do by an attribute, its members may do by SET ROLE.
+    power as (
+      select r.oid as role, r.oid as member
+        from pg_catalog.pg_roles as r
+       where r.rolsuper or r.rolbypassrls or r.rolcreaterole
+      union
+      select o.role, m.member
+        from power as o
+             join pg_catalog.pg_auth_members as m on m.roleid = o.member
+       where coalesce((pg_catalog.to_jsonb(m) ->> 'set_option')::boolean, true)
+    ),
     person as (
-      select r.oid, r.rolname, r.rolsuper, r.rolbypassrls, r.rolcreaterole,
+      select r.oid, r.rolname, r.rolsuper,
              pg_catalog.array_agg(p.rolname::text order by p.rolname)
                filter (where p.oid is not null) as roles
         from pg_catalog.pg_roles as r
              left join member as m on m.member = r.oid
              left join package as p on p.oid = m.role
        where r.rolcanlogin
-       group by r.oid, r.rolname, r.rolsuper, r.rolbypassrls, r.rolcreaterole
+       group by r.oid, r.rolname, r.rolsuper
     )
     select c.check_name, case when c.found is null then 'ok' else c.status end,
            coalesce(c.advice || ' Found: ' || c.found || '.', c.fine)
@@ -87,9 +98,15 @@ begin
             from person as p
            where p.roles && array['svc_integration', 'integrations_tenant', 'integrations_admin',
                                   'integrations_auditor']
-             and (p.rolsuper or p.rolbypassrls)),
-         'Logins of applications are not held by row-level security: they see every tenant.'
-         ' ALTER ROLE ... NOSUPERUSER NOBYPASSRLS.',
+             and exists (
+                   select
+                     from power as o
+                          join pg_catalog.pg_roles as r on r.oid = o.role
+                    where o.member = p.oid
+                      and (r.rolsuper or r.rolbypassrls))),
+         'Logins of applications are not held by row-level security, or can become a role that is'
+         ' not: they see every tenant. ALTER ROLE ... NOSUPERUSER NOBYPASSRLS, or revoke that'
+         ' membership.',
          'Row-level security holds for every login of an application.'),
         ('owner_members', 'warn',
          (select pg_catalog.string_agg(p.rolname, ', ' order by p.rolname)
@@ -107,8 +124,13 @@ begin
         ('createrole', 'warn',
          (select pg_catalog.string_agg(p.rolname, ', ' order by p.rolname)
             from person as p
-           where p.rolcreaterole
-             and not p.rolsuper
+           where not p.rolsuper
+             and exists (
+                   select
+                     from power as o
+                          join pg_catalog.pg_roles as r on r.oid = o.role
+                    where o.member = p.oid
+                      and r.rolcreaterole)
              and pg_catalog.current_setting('server_version_num')::integer < 160000),
          'Before PostgreSQL 16 a login with CREATEROLE can make itself a member of every role, the'
          ' service and the owner included. Take it away when it is not needed.',

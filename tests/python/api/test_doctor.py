@@ -210,6 +210,12 @@ BROKEN: list[tuple[str, str, str, list[str]]] = [
          [f"grant {role} to {{stranger}}", "alter role {stranger} bypassrls"])
         for role in ("integrations_admin", "integrations_auditor")
     ],
+    *[
+        ("bypass_row_security", "fail", "{svc}",
+         [f"create role between_them {power}", "create role nearer in role between_them",
+          "grant nearer to {svc}"])
+        for power in ("superuser", "bypassrls")
+    ],
     ("owner_members", "warn", "{stranger}", ["grant integrations_owner to {stranger}"]),
     ("owner_members", "warn", "{stranger}", ["grant integrations_keymaster to {stranger}"]),
     (
@@ -220,6 +226,10 @@ BROKEN: list[tuple[str, str, str, list[str]]] = [
          "grant between_them to {stranger}"],
     ),
     ("service_and_auditor", "fail", "{svc}", ["grant integrations_auditor to {svc}"]),
+    ("service_and_auditor", "fail", "svc_integration",
+     ["grant integrations_auditor to svc_integration"]),
+    ("bypass_row_security", "fail", "svc_integration",
+     ["create role between_them bypassrls", "grant between_them to svc_integration"]),
     ("role_admins", "warn", "{svc}", ["grant svc_integration to {svc} with admin option"]),
     (
         "role_admins",
@@ -268,6 +278,19 @@ BROKEN: list[tuple[str, str, str, list[str]]] = [
         "integrations.unlock(text,bytea)",
         ["grant execute on function integrations.unlock(text, bytea) to public"],
     ),
+    *[
+        ("public_functions", "fail", f"{function} to {grantee}",
+         [f"grant execute on function {function} to {grantee}"])
+        for function, grantee in [
+            ("integrations.get_credentials(uuid)", "integrations_tenant"),
+            ("integrations.get_credentials(uuid)", "integrations_admin"),
+            ("integrations.current_tenant()", "integrations_auditor"),
+            ("integrations.retire_key(uuid)", "svc_integration"),
+            ("integrations.current_tenant()", "{stranger}"),
+            ("integrations_private.drop_audit_partition(regclass)", "integrations_admin"),
+            ("integrations_private.list_keys()", "svc_integration"),
+        ]
+    ],
     (
         "row_security",
         "fail",
@@ -404,6 +427,11 @@ BROKEN: list[tuple[str, str, str, list[str]]] = [
         ["grant select on integrations.integration_instances to public"],
     ),
     ("pgcrypto_schema", "fail", "PUBLIC", ["grant create on schema pgcrypto to public"]),
+    *[
+        ("pgcrypto_schema", "fail", f"{schema} by svc_integration",
+         [f"grant create on schema {schema} to svc_integration"])
+        for schema in ("integrations", "integrations_private")
+    ],
     (
         "default_privileges",
         "fail",
@@ -550,8 +578,13 @@ def test_a_prepared_transaction_that_nobody_ends(world: World) -> None:
     assert world.superuser.rows(query, timedelta(0))[0][0] == "ok"
 
 
-def test_createrole_is_a_way_in_before_16(world: World) -> None:
-    status, detail = after(world, "alter role {stranger} createrole")["createrole"]
+@pytest.mark.parametrize(
+    "statements",
+    [["alter role {stranger} createrole"],
+     ["create role between_them createrole", "grant between_them to {stranger}"]],
+)  # fmt: skip
+def test_createrole_is_a_way_in_before_16(world: World, statements: list[str]) -> None:
+    status, detail = after(world, *statements)["createrole"]
     old = world.superuser.conn.info.server_version < 160000
     assert (user(world.logins["stranger"]) in detail) == old
     assert status == "warn" or not old
