@@ -94,7 +94,7 @@ begin
       select s.who, s.value,
              -- The settings of a module that is not loaded may be any text, so nothing is cast.
              '^(of|off|f.*|n.*|0+)$' as off,
-             coalesce(s.value ->> 'log_parameter_max_length', '-1') !~ '^0+\D*$' as prints,
+             coalesce(s.value ->> 'log_parameter_max_length', '-1') !~ '^0+[^0-9]*$' as prints,
              coalesce(s.value ->> 'auto_explain.log_min_duration', '-1') !~ '^-' as explains
         from session as s
     )
@@ -126,7 +126,7 @@ begin
               'Some transactions are logged with their parameters, secrets among them.'
               ' Set log_parameter_max_length to 0.'),
              (5, 'log_parameter_max_length_on_error', e.who,
-              e.value ->> 'log_parameter_max_length_on_error' !~ '^0+\D*$', 'fail',
+              e.value ->> 'log_parameter_max_length_on_error' !~ '^0+[^0-9]*$', 'fail',
               'An error prints the parameters to log and client, secrets among them.'
               ' Set it to 0.'),
              (6, 'debug_print', e.who,
@@ -140,7 +140,7 @@ begin
               e.explains
                 and pg_catalog.current_setting('server_version_num')::integer >= 160000
                 and coalesce(e.value ->> 'auto_explain.log_parameter_max_length', '-1')
-                    !~ '^0+\D*$', 'fail',
+                    !~ '^0+[^0-9]*$', 'fail',
               'auto_explain logs the parameters of slow statements, secrets among them.'
               ' Set it to 0.'),
              (8, 'auto_explain.log_verbose', e.who,

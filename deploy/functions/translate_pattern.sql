@@ -24,13 +24,16 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $function$
 declare
+  -- E, because the session that compiles this may have standard_conforming_strings off.
   v_space constant text :=
-    '\u0009-\u000d\u0020\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff';
+    E'\\u0009-\\u000d\\u0020\\u00a0\\u1680\\u2000-\\u200a'
+    || E'\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff';
   v_not_space constant text :=
-    '\u0001-\u0008\u000e-\u001f\u0021-\u009f\u00a1-\u167f\u1681-\u1fff\u200b-\u2027\u202a-\u202e'
-    '\u2030-\u205e\u2060-\u2fff\u3001-\ufefe\uff00-\U0010ffff';
+    E'\\u0001-\\u0008\\u000e-\\u001f\\u0021-\\u009f\\u00a1-\\u167f'
+    || E'\\u1681-\\u1fff\\u200b-\\u2027\\u202a-\\u202e'
+    || E'\\u2030-\\u205e\\u2060-\\u2fff\\u3001-\\ufefe\\uff00-\\U0010ffff';
   v_escape constant text :=
-    '\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u\{[^}]*\}|\\u....|\\x..|\\c.|\\.';
+    E'\\\\u[dD][89abAB]..\\\\u[dD][c-fC-F]..|\\\\u\\{[^}]*\\}|\\\\u....|\\\\x..|\\\\c.|\\\\.';
   v_rest text := pattern;
   v_token text;
   v_hex text[];
@@ -67,19 +70,19 @@ begin
       v_rest,
       case
         when v_in_class then '^(?:' || v_escape || '|.)'
-        else '^(?:' || v_escape || '|\(\?<?.?|\{[0-9]+(?:,[0-9]*)?\}\??|\[\^?|[*+?]\??|.)'
+        else '^(?:' || v_escape || E'|\\(\\?<?.?|\\{[0-9]+(?:,[0-9]*)?\\}\\??|\\[\\^?|[*+?]\\??|.)'
       end);
     v_rest := pg_catalog.substr(v_rest, pg_catalog.char_length(v_token) + 1);
 
     v_code := null;
     v_set := null;
-    if v_token = '\' then
+    if v_token = E'\\' then
       refusal := 'it ends in a backslash';
-    elsif v_token ~ '^\\[uxc].' then
+    elsif v_token ~ E'^\\\\[uxc].' then
       v_hex := pg_catalog.regexp_match(
         v_token,
-        '^\\(?:u\{([0-9a-fA-F]{1,6})\}|u([0-9a-fA-F]{4})(?:\\u([0-9a-fA-F]{4}))?'
-        '|x([0-9a-fA-F]{2})|c([a-zA-Z]))$');
+        E'^\\\\(?:u\\{([0-9a-fA-F]{1,6})\\}|u([0-9a-fA-F]{4})(?:\\\\u([0-9a-fA-F]{4}))?'
+        || '|x([0-9a-fA-F]{2})|c([a-zA-Z]))$');
       v_code := case
         when v_hex[5] is not null then pg_catalog.ascii(v_hex[5]) & 31
         when v_hex[3] is not null then
@@ -92,27 +95,27 @@ begin
       if v_code is null or v_code > 1114111 or v_code between 55296 and 57343 then
         refusal := pg_catalog.format('%s is not a character', v_token);
       end if;
-    elsif v_token ~ '^\\[tnvfr0]$' or (v_token = '\b' and v_in_class) then
+    elsif v_token ~ E'^\\\\[tnvfr0]$' or (v_token = E'\\b' and v_in_class) then
       v_code := (array[9, 10, 11, 12, 13, 0, 8])[
         pg_catalog.strpos('tnvfr0b', pg_catalog.right(v_token, 1))];
       if v_code = 0 and v_rest ~ '^[0-9]' then
         refusal := 'octal escapes are not supported';
       end if;
-    elsif v_token in ('\d', '\D', '\w', '\W') then
+    elsif v_token in (E'\\d', E'\\D', E'\\w', E'\\W') then
       v_set := v_token;
-    elsif v_token = '\s' then
+    elsif v_token = E'\\s' then
       v_set := v_space;
-    elsif v_token = '\S' then
+    elsif v_token = E'\\S' then
       v_set := v_not_space;
-    elsif v_token ~ '^\\[1-9k]$' then
+    elsif v_token ~ E'^\\\\[1-9k]$' then
       refusal := 'back-references are not supported';
-    elsif v_token ~ '^\\[pP]$' then
+    elsif v_token ~ E'^\\\\[pP]$' then
       refusal := 'Unicode properties are not supported';
-    elsif v_token ~ '^\\[a-zA-Z]$' then
-      if v_in_class or v_token not in ('\b', '\B') then
+    elsif v_token ~ E'^\\\\[a-zA-Z]$' then
+      if v_in_class or v_token not in (E'\\b', E'\\B') then
         refusal := pg_catalog.format('%s is not supported', v_token);
       end if;
-    elsif v_token ~ '^\\' then
+    elsif v_token ~ E'^\\\\' then
       v_code := pg_catalog.ascii(pg_catalog.right(v_token, 1));
     elsif pg_catalog.char_length(v_token) = 1
           and pg_catalog.strpos(case when v_in_class then ']-' else '.^$|()[*+?' end, v_token) = 0
@@ -123,8 +126,8 @@ begin
     v_piece := case
       when v_code between 48 and 57 or v_code between 65 and 90 or v_code between 97 and 122
         then pg_catalog.chr(v_code)
-      when v_code between 32 and 126 then '\' || pg_catalog.chr(v_code)
-      else '\U' || pg_catalog.lpad(pg_catalog.to_hex(v_code), 8, '0')
+      when v_code between 32 and 126 then E'\\' || pg_catalog.chr(v_code)
+      else E'\\U' || pg_catalog.lpad(pg_catalog.to_hex(v_code), 8, '0')
     end;
 
     if v_in_class then
@@ -136,13 +139,13 @@ begin
         v_wide := 1;
         v_sizes[v_depth] := v_sizes[v_depth] + 1;
         v_wides[v_depth] := v_wides[v_depth] + 1;
-      elsif v_token = '-' and v_last is not null and v_first is null and v_rest !~ '^\]' then
+      elsif v_token = '-' and v_last is not null and v_first is null and v_rest !~ E'^\\]' then
         v_piece := '';
         v_first := v_last;
       else
         if v_token = '-' then
           v_code := 45;
-          v_piece := '\-';
+          v_piece := E'\\-';
         end if;
         if v_code < v_first then
           refusal := 'a range of characters ends before it begins';
@@ -150,7 +153,7 @@ begin
         -- Before a set, as in [a-\d], it is a hyphen.
         v_piece := case when v_first is null then ''
                         when v_set is null then '-'
-                        else '\-' end
+                        else E'\\-' end
                    || coalesce(v_set, v_piece);
         v_last := case when v_first is null then v_code end;
         v_first := null;
@@ -159,10 +162,10 @@ begin
       v_piece := v_token;
       v_in_class := true;
       v_last := null;
-      if v_rest ~ '^\]' then
+      if v_rest ~ E'^\\]' then
         refusal := 'an empty class is not supported';
       end if;
-    elsif v_token ~ '^\(' then
+    elsif v_token ~ E'^\\(' then
       v_piece := case when v_token = '(' then '(?:' else v_token end;
       if v_piece in ('(?=', '(?!') and (not v_is_head or v_depth > 1 or translated = '') then
         refusal := 'look-ahead is supported only at the beginning, directly after ^';
@@ -189,7 +192,7 @@ begin
         v_wide := v_wides[v_depth + 1];
         v_wides[v_depth] := v_wides[v_depth] + v_wide;
       end if;
-    elsif v_token ~ '^(?:[*+?]|\{.)' then
+    elsif v_token ~ E'^(?:[*+?]|\\{.)' then
       v_least := pg_catalog.substring(v_token, '([0-9]{1,5})')::integer;
       v_most := pg_catalog.substring(v_token, ',([0-9]{1,5})')::integer;
       if v_atom = 0 then
@@ -200,19 +203,19 @@ begin
         refusal := pg_catalog.format('%s ends before it begins', v_token);
       end if;
       -- A shy quantifier finds other matches, but neither more nor fewer.
-      v_piece := pg_catalog.regexp_replace(v_token, '(.)\?$', '\1');
+      v_piece := pg_catalog.regexp_replace(v_token, E'(.)\\?$', E'\\1');
       v_copies := v_atom * (greatest(v_least, v_most, 1) - 1);
       v_ways := case when v_token ~ '^[*?]|,' then 3 else 0 end;
       v_sizes[v_depth] := v_sizes[v_depth] + v_copies + v_ways;
       v_wides[v_depth] := v_wides[v_depth] + v_wide * (greatest(v_least, v_most, 1) - 1);
       v_tangles := v_tangles + v_ways + case when v_is_group then v_copies else 0 end;
       v_atom := 0;
-    elsif v_token in ('^', '$', '|', '\b', '\B') then
-      v_piece := case v_token when '\b' then '\y' when '\B' then '\Y' else v_token end;
+    elsif v_token in ('^', '$', '|', E'\\b', E'\\B') then
+      v_piece := case v_token when E'\\b' then E'\\y' when E'\\B' then E'\\Y' else v_token end;
       v_atom := 0;
     else
       v_piece := case
-        when v_token = '.' then '[^\n\r\u2028\u2029]'
+        when v_token = '.' then E'[^\\n\\r\\u2028\\u2029]'
         when v_set is not null then '[' || v_set || ']'
         else v_piece
       end;

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from api.world import World
+from psycopg.types.json import Jsonb
 
 AT = datetime(2031, 5, 17, 10, 30, tzinfo=UTC)
 STORED = '{"token": "é\\\\n\'\\"", "expires_at": "2031-05-17T10:30:00Z", "n": 1.50}'
@@ -59,6 +60,24 @@ def test_settings(world: World, settings: str) -> None:
     for setting in SETTINGS[settings]:
         world.svc.run(f"set {setting}")
     live(world)
+
+
+def test_literals_of_a_session_are_not_those_of_functions(world: World) -> None:
+    """A function is compiled by the first session that calls it, under its settings."""
+    clients = [world.client("integrations_admin"), world.client("integrations_tenant")]
+    admin, tenant = clients
+    for client in clients:
+        client.run("set standard_conforming_strings = off")
+        client.run("set escape_string_warning = off")
+        client.run("set backslash_quote = off")
+    schema = Jsonb({"properties": {"host": {"pattern": r"^\w+\.example\x2ecom$"}}})
+    definition = admin.register_definition(f"Old {uuid4()}", config_schema=schema)
+    admin.set_definition_status(definition, "published")
+    tenant_id = uuid4()
+    with tenant.within(tenant_id):
+        tenant.create_instance(definition, "dots", {"host": "a_1.example.com"})
+    with world.refused("IN203"), tenant.within(tenant_id):
+        tenant.create_instance(definition, "no dots", {"host": "a-1xexample.com"})
 
 
 # What the model's functions call; a temporary schema and a public one hold impostors of them.

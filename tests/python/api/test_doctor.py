@@ -497,6 +497,19 @@ def test_what_somebody_has_broken(
     assert found in detail.partition("Found:")[2]
 
 
+def test_the_way_to_write_literals_does_not_matter(
+    world: World, login: Callable[[str, str], str]
+) -> None:
+    """Zero has a unit here, which a pattern leaves out."""
+    conninfo = login("svc_integration", world.dsn)
+    role = user(conninfo)
+    world.superuser.run(f"alter role {role} set log_statement = 'all'")
+    world.superuser.run(f"alter role {role} set log_parameter_max_length = '0kB'")
+    admin = world.client("integrations_admin")
+    admin.run("set standard_conforming_strings = off")
+    assert role not in examine(admin)["log_statement"][1]
+
+
 def test_the_way_to_quote_names_does_not_matter(world: World) -> None:
     superuser = world.superuser
     with superuser.conn.transaction(force_rollback=True):
