@@ -2654,6 +2654,7 @@ CREATE FUNCTION integrations_private.check_config(config jsonb) RETURNS void
     AS $$
 begin
   if pg_catalog.jsonb_typeof(check_config.config) is distinct from 'object'
+     or not integrations_private.numbers_are_short(check_config.config)
      or pg_catalog.octet_length(check_config.config::text) > 65536
   then
     raise exception 'config must be a JSON object of at most 64 KiB'
@@ -2790,7 +2791,9 @@ declare
   v_at text := '';
   v_problem text;
 begin
-  if pg_catalog.octet_length(schema::text) > 65536 then
+  if not integrations_private.numbers_are_short(schema)
+     or pg_catalog.octet_length(schema::text) > 65536
+  then
     v_problem := 'it has more than 64 KiB';
   elsif schema @? '$.**{101}' then
     v_problem := 'it is nested over 100 levels';
@@ -5415,6 +5418,44 @@ and audits it. Revocation erases the credentials. Errors: IN104.';
 
 
 --
+-- Name: numbers_are_short(jsonb); Type: FUNCTION; Schema: integrations_private; Owner: integrations_owner
+--
+
+CREATE FUNCTION integrations_private.numbers_are_short(document jsonb) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  v_numbers jsonb;
+  v_length integer := 0;
+begin
+  -- Strict, or what stands in an array would be counted twice.
+  v_numbers := pg_catalog.jsonb_path_query_array(
+    document, 'strict $.** ? (@.type() == "number")');
+
+  for n in 0..coalesce(pg_catalog.jsonb_array_length(v_numbers), 0) - 1 loop
+    v_length := v_length + pg_catalog.octet_length(v_numbers ->> n);
+    if v_length > 65536 then
+      return false;
+    end if;
+  end loop;
+
+  return true;
+end;
+$_$;
+
+
+ALTER FUNCTION integrations_private.numbers_are_short(document jsonb) OWNER TO integrations_owner;
+
+--
+-- Name: FUNCTION numbers_are_short(document jsonb); Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
+--
+
+COMMENT ON FUNCTION integrations_private.numbers_are_short(document jsonb) IS 'Tells whether the numbers of a document, written with all of their digits, take at most 64 KiB
+together.';
+
+
+--
 -- Name: open_credentials(uuid, uuid, uuid, integer, bytea, jsonb); Type: FUNCTION; Schema: integrations_private; Owner: integrations_owner
 --
 
@@ -5561,6 +5602,11 @@ begin
       -- What nests near the limit of this session's stack could not be read back in a deeper one.
       if v_credentials @? '$.**{101}' then
         v_credentials := null;
+      -- Nothing else makes it longer than it came. Most have no exponent of two digits.
+      elsif parse_credentials.credentials ~ '[0-9][eE][-+]?[0-9]{2}'
+            and not integrations_private.numbers_are_short(v_credentials)
+      then
+        v_credentials := null;
       end if;
     exception when others then
       v_credentials := null;
@@ -5570,7 +5616,8 @@ begin
   if pg_catalog.jsonb_typeof(v_credentials) is distinct from 'object' then
     raise exception 'credentials must be a JSON object of at most 64 KiB'
       using errcode = 'IN305',
-            hint = 'Text in JSON form, without U+0000, not nested over 100 levels.';
+            hint = 'Text in JSON form, without U+0000, not nested over 100 levels; numbers count as'
+                   ' written out.';
   end if;
 
   return v_credentials;
@@ -8770,6 +8817,13 @@ GRANT ALL ON FUNCTION integrations_private.month_of(at timestamp with time zone,
 --
 
 REVOKE ALL ON FUNCTION integrations_private.move_instance(instance integrations.integration_instances, status integrations.integration_instance_status, reason text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION numbers_are_short(document jsonb); Type: ACL; Schema: integrations_private; Owner: integrations_owner
+--
+
+REVOKE ALL ON FUNCTION integrations_private.numbers_are_short(document jsonb) FROM PUBLIC;
 
 
 --

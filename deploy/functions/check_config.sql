@@ -1,5 +1,6 @@
 -- Deploy integrations:functions/check_config to pg
 -- requires: schemas/integrations_private
+-- requires: functions/numbers_are_short
 
 begin;
 set local search_path = pg_catalog, pg_temp;
@@ -14,6 +15,7 @@ set search_path = pg_catalog, pg_temp
 as $function$
 begin
   if pg_catalog.jsonb_typeof(check_config.config) is distinct from 'object'
+     or not integrations_private.numbers_are_short(check_config.config)
      or pg_catalog.octet_length(check_config.config::text) > 65536
   then
     raise exception 'config must be a JSON object of at most 64 KiB'

@@ -1,4 +1,5 @@
 -- Deploy integrations:functions/compile_schema to pg
+-- requires: functions/numbers_are_short
 -- requires: functions/pointer_token
 -- requires: functions/keyword_problem
 -- requires: functions/find_reference
@@ -57,7 +58,9 @@ declare
   v_at text := '';
   v_problem text;
 begin
-  if pg_catalog.octet_length(schema::text) > 65536 then
+  if not integrations_private.numbers_are_short(schema)
+     or pg_catalog.octet_length(schema::text) > 65536
+  then
     v_problem := 'it has more than 64 KiB';
   elsif schema @? '$.**{101}' then
     v_problem := 'it is nested over 100 levels';

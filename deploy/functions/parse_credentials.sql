@@ -1,5 +1,6 @@
 -- Deploy integrations:functions/parse_credentials to pg
 -- requires: schemas/integrations_private
+-- requires: functions/numbers_are_short
 
 begin;
 set local search_path = pg_catalog, pg_temp;
@@ -27,6 +28,11 @@ begin
       -- What nests near the limit of this session's stack could not be read back in a deeper one.
       if v_credentials @? '$.**{101}' then
         v_credentials := null;
+      -- Nothing else makes it longer than it came. Most have no exponent of two digits.
+      elsif parse_credentials.credentials ~ '[0-9][eE][-+]?[0-9]{2}'
+            and not integrations_private.numbers_are_short(v_credentials)
+      then
+        v_credentials := null;
       end if;
     exception when others then
       v_credentials := null;
@@ -36,7 +42,8 @@ begin
   if pg_catalog.jsonb_typeof(v_credentials) is distinct from 'object' then
     raise exception 'credentials must be a JSON object of at most 64 KiB'
       using errcode = 'IN305',
-            hint = 'Text in JSON form, without U+0000, not nested over 100 levels.';
+            hint = 'Text in JSON form, without U+0000, not nested over 100 levels; numbers count as'
+                   ' written out.';
   end if;
 
   return v_credentials;

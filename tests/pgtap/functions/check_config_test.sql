@@ -1,6 +1,6 @@
 -- Tests functions/check_config.
 begin;
-select plan(17);
+select plan(18);
 
 select has_function('integrations_private', 'check_config', array['jsonb']);
 select is(
@@ -37,6 +37,12 @@ select throws_ok(
       pg_catalog.jsonb_build_object('a', pg_catalog.repeat('x', 65536 - 8)))
   $$,
   '22023', null, 'check_config refuses one byte more');
+select throws_ok(
+  $$
+    select integrations_private.check_config(
+      ('{"a": [1' || pg_catalog.repeat(',1e131071', 7000) || ']}')::jsonb)
+  $$,
+  '22023', null, 'check_config refuses numbers of many digits');
 select throws_ok(
   $$ select integrations_private.check_config(null) $$, '22023', null, 'check_config refuses null');
 select throws_ok(

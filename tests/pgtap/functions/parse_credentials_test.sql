@@ -1,6 +1,6 @@
 -- Tests functions/parse_credentials: the server's own error would quote the secret.
 begin;
-select plan(33);
+select plan(36);
 
 select has_function('integrations_private', 'parse_credentials', array['text']);
 select is(
@@ -38,6 +38,11 @@ select lives_ok(
       '{"a": ' || pg_catalog.repeat('[', 99) || pg_catalog.repeat(']', 99) || '}')
   $$,
   'exactly 100 levels');
+select lives_ok(
+  $$
+    select integrations_private.parse_credentials('{"n": 1.5e308, "t": "a1e131071,1e131071"}')
+  $$,
+  'numbers and tokens as they are');
 select throws_ok(
   $$ select integrations_private.parse_credentials(null) $$, '22023',
   'credentials must not be null', 'parse_credentials refuses null');
@@ -50,7 +55,8 @@ select is(
     'sqlstate', 'IN305',
     'message', 'credentials must be a JSON object of at most 64 KiB',
     'detail', '',
-    'hint', 'Text in JSON form, without U+0000, not nested over 100 levels.'),
+    'hint', 'Text in JSON form, without U+0000, not nested over 100 levels; numbers count as'
+            ' written out.'),
   'parse_credentials refuses ' || v.what || ' with IN305, and quotes nothing of it')
 from (
   values ('an empty text', ''),
@@ -73,7 +79,10 @@ from (
          ('what nests near the limit of the stack',
           '{"a": ' || pg_catalog.repeat('[', 14000) || pg_catalog.repeat(']', 14000) || '}'),
          ('64 KiB of brackets', pg_catalog.repeat('[', 65536)),
-         ('an exponent that no number has', '{"n": 1e999999}')
+         ('an exponent that no number has', '{"n": 1e999999}'),
+         ('numbers that would be a gigabyte',
+          '{"n": [1' || pg_catalog.repeat(',1e131071', 7000) || ']}'),
+         ('zeros with many places', '{"n": [0e-16383,0e-16383,0E-16383,0e-16383]}')
 ) as v (what, credentials);
 
 select * from finish();

@@ -52,7 +52,7 @@ select functions_are(
     'examine_connections', 'examine_data', 'examine_objects', 'examine_roles', 'examine_settings',
     'find_loop', 'find_reference', 'hmac', 'instance_may_move', 'items_are_unique',
     'kek_check_value', 'keyword_problem', 'list_audit_gaps', 'list_audit_partitions', 'list_keys', 'lock_active_key',
-    'lock_audit_log', 'lock_instance', 'lock_refresh_lease', 'month_of', 'move_instance',
+    'lock_audit_log', 'lock_instance', 'lock_refresh_lease', 'month_of', 'move_instance', 'numbers_are_short',
     'open_credentials', 'opened_key', 'parse_credentials', 'pointer_token', 'quarantine_reason',
     'random_bytes',
     'register_kek', 'require_tenant', 'require_usable', 'seal_credentials', 'stamp_last_used',

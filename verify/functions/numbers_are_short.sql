@@ -1,0 +1,44 @@
+-- Verify integrations:functions/numbers_are_short on pg
+
+begin;
+set local search_path = pg_catalog, pg_temp;
+set local quote_all_identifiers = off;
+
+do $verify$
+begin
+  if (
+    select not p.prosecdef
+           and pg_catalog.pg_get_function_arguments(p.oid) = 'document jsonb'
+           and pg_catalog.pg_get_function_result(p.oid) = 'boolean'
+           and p.provolatile = 'i'
+           and not p.proisstrict
+           and not p.proleakproof
+           and p.proowner = pg_catalog.to_regrole('integrations_owner')
+           and p.proconfig = array[
+             'search_path=pg_catalog, pg_temp'
+           ]
+           and pg_catalog.obj_description(p.oid, 'pg_proc') is not null
+      from pg_catalog.pg_proc as p
+     where p.oid = pg_catalog.to_regprocedure('integrations_private.numbers_are_short(jsonb)')
+  ) is not true then
+    raise exception 'verify functions/numbers_are_short: missing, or differs in its definition';
+  end if;
+
+  -- Exactly these may call it: nobody by PUBLIC, by a default privilege or by a later grant.
+  if (
+    select pg_catalog.array_agg(r.role order by r.role)
+      from pg_catalog.pg_proc as p
+           cross join lateral pg_catalog.aclexplode(
+             coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) as a
+           cross join lateral (
+             select a.grantee::pg_catalog.regrole
+                    || case when a.is_grantable then ' with grant option' else '' end
+           ) as r (role)
+     where p.oid = pg_catalog.to_regprocedure('integrations_private.numbers_are_short(jsonb)')
+  ) is distinct from array['integrations_owner'] then
+    raise exception 'verify functions/numbers_are_short: the privileges differ';
+  end if;
+end
+$verify$;
+
+rollback;
