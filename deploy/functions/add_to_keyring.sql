@@ -5,6 +5,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- A keyring is for one tenant: a key of another one starts a new ring. Its form:
 -- <tenant>|<key id>=<hex>|<key id>=<hex>...

@@ -10,6 +10,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- Everything is checked and decided here, once: each schema within the schema gets a number,
 -- references become numbers, patterns are translated, keywords are sorted by the type that they

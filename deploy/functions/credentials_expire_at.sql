@@ -5,6 +5,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- A value that makes no sense is none: the credentials are stored all the same, and nothing of
 -- them is echoed. Eleven digits of seconds reach the year 5138; more are milliseconds by mistake.

@@ -5,6 +5,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- What a table's generated column is made of, and so what is looked at when credentials change, and
 -- only then: a check of the table would be prepared and made again at every UPDATE of a row. The

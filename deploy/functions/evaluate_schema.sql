@@ -5,6 +5,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- The document may be credentials: it stands in assignments and expressions only, never in a
 -- query, a RAISE, or a cast that could fail and quote it. So objects are walked without

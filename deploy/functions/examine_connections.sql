@@ -5,6 +5,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- Settings of the server's start come as arguments, so that a test can say them.
 create function integrations_private.examine_connections(ssl boolean, listen_addresses text)

@@ -11,6 +11,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- Counts and names of keys, never a tenant's data. The mark of quarantine is not for this role's
 -- eyes: it sees that an instance is in error under a former key. What counts as forgotten comes as

@@ -8,6 +8,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- The package's own objects, as somebody may have left them: verify says more, this says it to who
 -- cannot run it. It compares names as text: the session's way to quote them must not matter.

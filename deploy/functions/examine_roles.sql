@@ -10,6 +10,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- By explicit membership: pg_has_role says of a superuser that it is a member of everything.
 create function integrations_private.examine_roles()

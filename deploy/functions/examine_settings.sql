@@ -6,6 +6,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- What counts is what the logins get that pass secrets, so this asks for each of them what their
 -- sessions begin with; and for the session that asks. A module's settings are there in a session

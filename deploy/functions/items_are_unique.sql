@@ -5,6 +5,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- No query, which auto_explain would log with the values, and not each item with each other: equal
 -- JSON has equal hashes, also 1 and 1.0. A hash is not secret enough to be trusted, so what has

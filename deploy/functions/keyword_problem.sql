@@ -5,6 +5,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- The meta-schema of draft 2020-12 for one keyword, and what this validator does not do. A keyword
 -- that nobody knows is an annotation, as the draft says; one that another draft knows, or that

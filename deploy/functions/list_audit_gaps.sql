@@ -5,6 +5,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 create function integrations_private.list_audit_gaps()
 returns table (

@@ -5,6 +5,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- The catalogue writes a bound as the session writes times: so that is settled here. A bound that
 -- is no time is MINVALUE or MAXVALUE.

@@ -5,6 +5,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- FOR SHARE until the writer commits: no row can land on a key that is being retired. A key that
 -- is replaced while this waits for it drops out of the result, and its successor is not in the

@@ -6,6 +6,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- A missing instance and another tenant's give the same answer. NO KEY UPDATE: writers queue up,
 -- readers and foreign keys do not.

@@ -8,6 +8,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- The instance is locked, as by every writer, and then the lease is looked at again, by the clock:
 -- now() is as old as the transaction, and would take an expired lease for a live one.

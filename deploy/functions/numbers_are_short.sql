@@ -5,6 +5,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- 1e131071 is eight characters, and is kept in a few bytes; PostgreSQL writes it with all of its
 -- 131072 digits, in a jsonb, too, so that a document of 64 KiB may become almost a gigabyte. One

@@ -5,6 +5,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- The MAC is checked before anything is decrypted. Every cause of failure gives the same error: a
 -- difference would tell an attacker how far a forgery came.

@@ -6,6 +6,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- The keyring is a setting, and a caller can set a setting: a key from it counts only if it proves
 -- to be the one whose check value is stored. Its form is told in add_to_keyring.

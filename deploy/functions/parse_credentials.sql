@@ -6,6 +6,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- The server's own error for malformed JSON quotes the malformed part, to the client and into the
 -- log. So the text is parsed here, in a block that keeps the cause to itself.

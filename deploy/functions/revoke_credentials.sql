@@ -7,6 +7,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- Loads PL/pgSQL: an ordinary deployer may only name a setting that the session knows.
 do $load$ begin end $load$;

@@ -8,6 +8,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- A definition that came into the table by hand is compiled here. Messages of class 54, of the
 -- engine of patterns and of compile_schema hold no value.

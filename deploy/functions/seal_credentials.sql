@@ -5,6 +5,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- Encrypt, then MAC. Secrets stand in assignments only, never in a query: a query would show them
 -- to auto_explain and debug_print_plan.

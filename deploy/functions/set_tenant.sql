@@ -6,6 +6,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- SET LOCAL and not set_config: it ends with the transaction, so a pooled connection never carries
 -- a tenant on, and it is the form that also reaches the workers of a Citus cluster.

@@ -5,6 +5,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- A read of credentials must not queue behind a writer, nor fail because of one: whatever is
 -- locked, or has changed since the snapshot of the transaction, is left without a stamp.

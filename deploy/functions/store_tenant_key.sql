@@ -7,6 +7,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- Concurrent calls for one tenant queue up at its first key, which is never deleted; before there
 -- is one, the unique keys tell who was first. An advisory lock would be open to any database user.

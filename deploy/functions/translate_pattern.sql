@@ -5,6 +5,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- A pattern is a regular expression of ECMA-262, matched by PostgreSQL under the collation "C",
 -- where \d and \w are ASCII as they are there. What both engines mean alike passes, what can be

@@ -7,6 +7,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- OpenPGP alone does not protect integrity: what comes out counts only if it proves to be the key
 -- whose check value is stored.

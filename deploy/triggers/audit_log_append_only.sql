@@ -5,6 +5,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- No role has a privilege to change or empty the log; this stops the owner and superusers as well.
 create function integrations_private.tg_audit_log__append_only()

@@ -6,6 +6,7 @@ begin;
 set local search_path = pg_catalog, pg_temp;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local quote_all_identifiers = off;
 
 -- For every role, a superuser too: a definition that instances rely on never changes under them.
 -- The comparison is of the stored images, so that neither NULL nor an equal-looking JSON number

@@ -42,10 +42,11 @@ as $function$"""
 # pg_catalog, and would run as whoever deploys, or as the owner of what is deployed.
 PINNED = ["begin;", "set local search_path = pg_catalog, pg_temp;"]
 TIMEOUTS = ["set local lock_timeout = '5s';", "set local statement_timeout = '60s';"]
+QUOTING = "set local quote_all_identifiers = off;"
 FRAME = {
     "deploy": PINNED + TIMEOUTS,
     "revert": PINNED + TIMEOUTS,
-    "verify": [*PINNED, "set local quote_all_identifiers = off;"],
+    "verify": [*PINNED, QUOTING],
 }
 
 # Codes that a helper may raise, but never on the way from this function.
@@ -296,6 +297,10 @@ def frames(project: Path) -> Findings:
                     found = [*found[:-1], TIMEOUTS[-1]]
                 if found != FRAME[kind] and not (apart and _alone(code[at][1])):
                     yield Finding(file, first, "it does not start with: " + " ".join(FRAME[kind]))
+            if kind == "deploy" and re.search(r"^set search_path", text, re.MULTILINE):
+                # The settings of a function are kept as they are quoted when it is made.
+                if QUOTING not in lines:
+                    yield Finding(file, 1, f"it makes a function without: {QUOTING}")
             if not code or (code[-1][1] != last and not (apart and _alone(code[-1][1]))):
                 yield Finding(file, code[-1][0] if code else 1, f"it does not end with {last}")
             inside, former = False, ";"
@@ -660,6 +665,7 @@ BREAKS = [
     Break(frames, PUT, "set local lock_timeout = '5s';\n", "", "does not start"),
     Break(frames, PUT, "set local search_path = pg_catalog, pg_temp;\n", "", "does not start"),
     Break(frames, PUT, "timeout = '60s'", "timeout = '60min'", "does not start"),
+    Break(frames, PUT, "set local quote_all_identifiers = off;\n", "", "makes a function without"),
     Break(frames, PUT, "\ncommit;\n", "\nrollback;\n", "does not end"),
     Break(frames, "verify/tables/tenant_keys.sql", "\nrollback;", "\ncommit;", "does not end"),
     Break(frames, KEYS, "alter table", "commit;\nbegin;\nalter table", "second transaction"),

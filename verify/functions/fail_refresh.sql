@@ -3,6 +3,7 @@
 begin;
 set local search_path = pg_catalog, pg_temp;
 set local quote_all_identifiers = off;
+set local intervalstyle = postgres;
 
 do $verify$
 begin

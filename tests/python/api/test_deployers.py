@@ -40,6 +40,27 @@ def test_deploy_and_revert_leave_nothing(bare: Cluster, powers: str) -> None:
     bare.works(conninfo)
 
 
+def test_the_settings_of_the_deployer_do_not_matter(bare: Cluster) -> None:
+    """What is deployed is the same, and whoever verifies sees the same."""
+    conninfo, conn = bare.deployer()
+    for setting in (
+        "quote_all_identifiers = on",
+        "intervalstyle = iso_8601",
+        "datestyle = 'German, DMY'",
+        "timezone = 'Asia/Kathmandu'",
+        "bytea_output = escape",
+        "standard_conforming_strings = off",
+        "array_nulls = off",
+        "transform_null_equals = on",
+        "row_security = off",
+        "default_transaction_isolation = serializable",
+    ):
+        conn.execute(b"set " + setting.encode())
+    deploy(conn)
+    verify(bare.connect(conninfo))
+    bare.works(conninfo)
+
+
 def test_a_deployer_without_the_power_to_make_roles_leaves_nothing(bare: Cluster) -> None:
     _, conn = bare.deployer("nocreaterole")
     before = catalogue(conn)
