@@ -2990,7 +2990,11 @@ begin
        '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?'
        || '([Zz]|[+-][0-9]{2}:[0-9]{2})$')
   then
-    return v_at::timestamptz;
+    if v_at::timestamptz between timestamptz '0001-01-03 00:00:00Z'
+                             and timestamptz '9999-12-30 00:00:00Z'
+    then
+      return v_at::timestamptz;
+    end if;
   elsif v_at ~ '^[0-9]{1,11}([.][0-9]+)?$' then
     return pg_catalog.to_timestamp(v_at::double precision);
   elsif v_at is null and v_in ~ '^[0-9]{1,11}([.][0-9]+)?$' then

@@ -9,6 +9,8 @@ set local quote_all_identifiers = off;
 
 -- A value that makes no sense is none: the credentials are stored all the same, and nothing of
 -- them is echoed. Eleven digits of seconds reach the year 5138; more are milliseconds by mistake.
+-- Nor does the zero time of some languages make sense, or what is before year 1 or after 9999 in
+-- some time zone: drivers cannot read it, and one tenant's would end the list of all that is due.
 create function integrations_private.credentials_expire_at(credentials jsonb)
 returns timestamptz
 language plpgsql
@@ -24,7 +26,11 @@ begin
        '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?'
        || '([Zz]|[+-][0-9]{2}:[0-9]{2})$')
   then
-    return v_at::timestamptz;
+    if v_at::timestamptz between timestamptz '0001-01-03 00:00:00Z'
+                             and timestamptz '9999-12-30 00:00:00Z'
+    then
+      return v_at::timestamptz;
+    end if;
   elsif v_at ~ '^[0-9]{1,11}([.][0-9]+)?$' then
     return pg_catalog.to_timestamp(v_at::double precision);
   elsif v_at is null and v_in ~ '^[0-9]{1,11}([.][0-9]+)?$' then

@@ -56,7 +56,8 @@ NONSENSE = [
     "2031-05-17", "2031-05-17T10:30:00", "2031-05-17T10:30Z", "17.05.2031 10:30:00Z",
     "2031-02-30T10:30:00Z", "2031-13-01T10:30:00Z", "2031-05-17T25:00:00Z",
     "2031-05-17T10:30:00+99:99", "2031-05-17T10:30:00Z; select 1", "2031-05-17T10:30:00Z\n",
-    "0000-00-00T00:00:00Z", "1e9", "-1", "0x10", "1_000", "१२३४", -1, -0.5, EPOCH * 1000,
+    "0000-00-00T00:00:00Z", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:60Z", "1e9", "-1", "0x10", "1_000", "१२३४", -1, -0.5, EPOCH * 1000,
     10**300, "9" * 400,
     True, False, [], [EPOCH], {}, {"at": EPOCH},
 ]  # fmt: skip
@@ -72,6 +73,19 @@ def test_nonsense_is_no_expiry(world: World, value: object) -> None:
         assert (row.status, row.credentials_expire_at) == ("active", None)
         assert world.read(tenant_id, instance_id) == credentials
     assert heard == []
+
+
+@pytest.mark.parametrize("moment", ["0001-01-03T00:00:00Z", "9999-12-30T00:00:00Z"])
+def test_a_moment_that_drivers_can_read(world: World, moment: str) -> None:
+    """In any time zone: one tenant's must not end a list of all tenants'."""
+    tenant_id, instance_id = world.new_stored(json.dumps({"expires_at": moment}))
+    for zone in ("Pacific/Kiritimati", "Pacific/Niue"):
+        world.svc.run(f"set timezone = '{zone}'")
+        world.auditor.run(f"set timezone = '{zone}'")
+        world.svc.list_refresh_due(1_000_000)
+        world.auditor.rows("select credentials_expire_at from integrations.instance_overview")
+    with world.svc.within(tenant_id):  # other tests expect theirs to be the first that are due
+        world.svc.delete_instance(instance_id)
 
 
 @pytest.mark.parametrize("document", ['{"expires_at": NaN}', '{"expires_in": Infinity}'])
