@@ -68,8 +68,7 @@ begin
             from function as f
                  cross join lateral pg_catalog.aclexplode(
                    coalesce(f.proacl, pg_catalog.acldefault('f', f.proowner))) as a
-           where a.grantee not in (f.proowner, 'integrations_owner'::regrole,
-                                   'integrations_keymaster'::regrole)
+           where a.grantee not in ('integrations_owner'::regrole, 'integrations_keymaster'::regrole)
              and (case
                     when a.grantee = 0 then false
                     when f.pronamespace = pg_catalog.to_regnamespace('integrations_private')
@@ -134,16 +133,15 @@ begin
                    || case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end,
                    ', ')
             from (
-              select r.oid::regclass::text as relation, r.relacl as acl, r.relowner,
-                     r.relnamespace
+              select r.oid::regclass::text as relation, r.relacl as acl, r.relnamespace
                 from relation as r
               union all
-              select r.oid::regclass::text, t.attacl, r.relowner, r.relnamespace
+              select r.oid::regclass::text, t.attacl, r.relnamespace
                 from relation as r
                      join pg_catalog.pg_attribute as t on t.attrelid = r.oid
             ) as p
             cross join lateral pg_catalog.aclexplode(p.acl) as a
-           where a.grantee not in (p.relowner, 'integrations_keymaster'::regrole)
+           where a.grantee not in ('integrations_owner'::regrole, 'integrations_keymaster'::regrole)
              and (a.privilege_type in (
                     'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER')
                   or (a.grantee in (
@@ -209,11 +207,11 @@ begin
          (select pg_catalog.string_agg(distinct
                    case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end, ', ')
             from (
-              select r.relacl, r.relowner
+              select r.relacl
                 from relation as r
                where r.oid = 'integrations.integration_instances'::regclass
               union all
-              select t.attacl, r.relowner
+              select t.attacl
                 from relation as r
                      join pg_catalog.pg_attribute as t on t.attrelid = r.oid
                where r.oid = 'integrations.integration_instances'::regclass
@@ -221,7 +219,7 @@ begin
             ) as p
             cross join lateral pg_catalog.aclexplode(p.relacl) as a
            where a.privilege_type = 'SELECT'
-             and a.grantee not in (p.relowner, 'svc_integration'::regrole)),
+             and a.grantee not in ('integrations_owner'::regrole, 'svc_integration'::regrole)),
          'Others than svc_integration may read the ciphertext. REVOKE SELECT.',
          'Only svc_integration may read the ciphertext.'),
         ('pgcrypto_schema', 'fail',
@@ -236,7 +234,10 @@ begin
                  cross join lateral pg_catalog.aclexplode(n.nspacl) as a
            where e.extname = 'pgcrypto'
              and a.privilege_type = 'CREATE'
-             and a.grantee <> n.nspowner),
+             and a.grantee <> case
+                   when n.oid = e.extnamespace then n.nspowner
+                   else 'integrations_owner'::regrole::oid
+                 end),
          'Others can put functions beside those of pgcrypto or of the package, to be called in'
          ' their place, as the owner. REVOKE CREATE ON SCHEMA.',
          'Nobody can put functions beside those of pgcrypto or of the package.'),

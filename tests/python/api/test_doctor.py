@@ -292,6 +292,30 @@ BROKEN: list[tuple[str, str, str, list[str]]] = [
         ]
     ],
     (
+        "public_functions",
+        "fail",
+        "integrations_private.quarantine_reason() to {stranger}",
+        ["alter function integrations_private.quarantine_reason() owner to {stranger}"],
+    ),
+    (
+        "table_privileges",
+        "fail",
+        "integrations_private.read_leases to {stranger}",
+        ["alter table integrations_private.read_leases owner to {stranger}"],
+    ),
+    (
+        "credentials_readers",
+        "fail",
+        "{stranger}",
+        ["alter table integrations.integration_instances owner to {stranger}"],
+    ),
+    (
+        "pgcrypto_schema",
+        "fail",
+        "integrations_private by {stranger}",
+        ["alter schema integrations_private owner to {stranger}"],
+    ),
+    (
         "row_security",
         "fail",
         "integrations_private.tenant_keys",
