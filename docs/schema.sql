@@ -973,6 +973,8 @@ CREATE FUNCTION integrations.list_refresh_due(max_rows integer DEFAULT 100) RETU
 declare
   v_now constant timestamptz := pg_catalog.clock_timestamp();
   v_due constant timestamptz := v_now + interval '5 minutes';
+  v_recently constant timestamptz := v_now - interval '1 minute';
+  v_rows integer;
 begin
   if list_refresh_due.max_rows is null or list_refresh_due.max_rows < 1 then
     raise exception 'max_rows must be at least 1' using errcode = '22023';
@@ -987,7 +989,9 @@ begin
             and i.credentials_expire_at <= v_due
             and (
               select l.leased_until > v_now
-                     or (l.retry_at > v_now and l.credentials_version = i.credentials_version)
+                     or (l.credentials_version = i.credentials_version
+                         and (l.retry_at > v_now
+                              or l.refreshed_at > v_recently))
                 from integrations_private.refresh_leases as l
                where l.tenant_id = i.tenant_id
                  and l.instance_id = i.id
@@ -1014,6 +1018,24 @@ begin
       ) as d
      order by d.expire_at
      limit list_refresh_due.max_rows;
+
+  get diagnostics v_rows = row_count;
+  return query
+    select i.tenant_id, i.id, i.credentials_expire_at
+      from integrations.integration_instances as i
+     where v_rows < list_refresh_due.max_rows
+       and i.status = 'active'
+       and i.credentials_expire_at <= v_due
+       and (
+         select l.credentials_version = i.credentials_version
+                and l.refreshed_at > v_recently
+                and (l.leased_until > v_now or l.retry_at > v_now) is not true
+           from integrations_private.refresh_leases as l
+          where l.tenant_id = i.tenant_id
+            and l.instance_id = i.id
+       )
+     order by i.credentials_expire_at
+     limit list_refresh_due.max_rows - v_rows;
 end;
 $$;
 
@@ -1025,8 +1047,9 @@ ALTER FUNCTION integrations.list_refresh_due(max_rows integer) OWNER TO integrat
 --
 
 COMMENT ON FUNCTION integrations.list_refresh_due(max_rows integer) IS 'Lists up to max_rows instances, of all tenants, whose credentials expire within five minutes, the
-earliest first: active ones, and those whose refresh failed and is due again. Not those with a live
-lease, nor those that back off. It leases nothing: claim_refresh does.
+earliest first, but last what was refreshed less than a minute ago: active ones, and those whose
+refresh failed and is due again. Not those with a live lease, nor those that back off. It leases
+nothing: claim_refresh does.
 Callable by svc_integration. Errors: 22023 max_rows.';
 
 
@@ -9113,6 +9136,13 @@ GRANT SELECT(leased_until) ON TABLE integrations_private.refresh_leases TO integ
 --
 
 GRANT SELECT(retry_at) ON TABLE integrations_private.refresh_leases TO integrations_keymaster;
+
+
+--
+-- Name: COLUMN refresh_leases.refreshed_at; Type: ACL; Schema: integrations_private; Owner: integrations_owner
+--
+
+GRANT SELECT(refreshed_at) ON TABLE integrations_private.refresh_leases TO integrations_keymaster;
 
 
 --

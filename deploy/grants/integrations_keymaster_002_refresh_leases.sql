@@ -17,7 +17,8 @@ grant select (
   instance_id,
   credentials_version,
   leased_until,
-  retry_at
+  retry_at,
+  refreshed_at
 ) on integrations_private.refresh_leases to integrations_keymaster;
 
 commit;

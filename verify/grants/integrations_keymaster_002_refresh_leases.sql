@@ -32,6 +32,7 @@ begin
     'credentials_version SELECT',
     'instance_id SELECT',
     'leased_until SELECT',
+    'refreshed_at SELECT',
     'retry_at SELECT',
     'tenant_id SELECT'
   ] then

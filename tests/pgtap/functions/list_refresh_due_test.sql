@@ -1,6 +1,6 @@
 -- Tests functions/list_refresh_due: of all tenants, ids only.
 begin;
-select plan(38);
+select plan(43);
 
 select has_function('integrations', 'list_refresh_due', array['integer']);
 select is(
@@ -118,6 +118,44 @@ update integrations_private.refresh_leases set credentials_version = 1, retry_at
 select is(
   (select pg_catalog.count(*) from integrations.list_refresh_due()), 2::bigint,
   'what failed for good is not listed');
+
+update integrations_private.refresh_leases
+   set refreshed_at = pg_catalog.clock_timestamp(), leased_until = null, lease = null;
+select integrations.set_tenant(tests.tenant_a());
+select lives_ok(
+  $$ select integrations.record_connection(tests.instance_id(tests.tenant_a(), 'early'), true) $$,
+  'it is well again');
+select results_eq(
+  'select instance_id from integrations.list_refresh_due()',
+  $$
+    values (tests.instance_id(tests.tenant_b(), 'past')),
+           (tests.instance_id(tests.tenant_b(), 'late')),
+           (tests.instance_id(tests.tenant_a(), 'early'))
+  $$,
+  'what was refreshed a moment ago, and is due all the same, comes last');
+select is(
+  (select pg_catalog.count(*) from integrations.list_refresh_due(2)), 2::bigint,
+  'and not more than asked for');
+update integrations_private.refresh_leases
+   set refreshed_at = pg_catalog.clock_timestamp() - interval '1 minute';
+select results_eq(
+  'select instance_id from integrations.list_refresh_due()',
+  $$
+    values (tests.instance_id(tests.tenant_b(), 'past')),
+           (tests.instance_id(tests.tenant_a(), 'early')),
+           (tests.instance_id(tests.tenant_b(), 'late'))
+  $$,
+  'for a minute');
+update integrations_private.refresh_leases
+   set refreshed_at = pg_catalog.clock_timestamp(), credentials_version = 0;
+select results_eq(
+  'select instance_id from integrations.list_refresh_due()',
+  $$
+    values (tests.instance_id(tests.tenant_b(), 'past')),
+           (tests.instance_id(tests.tenant_a(), 'early')),
+           (tests.instance_id(tests.tenant_b(), 'late'))
+  $$,
+  'other credentials do not');
 
 select * from finish();
 rollback;

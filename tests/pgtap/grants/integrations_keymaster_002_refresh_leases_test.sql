@@ -9,13 +9,14 @@ select column_privs_are(
   'integrations_private', 'refresh_leases', c, 'integrations_keymaster', array['SELECT'],
   'integrations_keymaster may read refresh_leases.' || c)
 from pg_catalog.unnest(array[
-       'tenant_id', 'instance_id', 'credentials_version', 'leased_until', 'retry_at'
+       'tenant_id', 'instance_id', 'credentials_version', 'leased_until', 'retry_at',
+       'refreshed_at'
      ]) as c;
 select column_privs_are(
   'integrations_private', 'refresh_leases', c, 'integrations_keymaster', array[]::name[],
   'integrations_keymaster may do nothing with refresh_leases.' || c)
 from pg_catalog.unnest(array[
-       'lease', 'holder', 'claimed_at', 'failures', 'refreshed_at'
+       'lease', 'holder', 'claimed_at', 'failures'
      ]) as c;
 
 do $$

@@ -145,7 +145,7 @@ select set_eq(
       ('integrations_private.audit_log', 'integrations_auditor',
        'actor application at detail event id instance_id session_actor tenant_id'),
       ('integrations_private.refresh_leases', 'integrations_keymaster',
-       'credentials_version instance_id leased_until retry_at tenant_id'),
+       'credentials_version instance_id leased_until refreshed_at retry_at tenant_id'),
       ('integrations_private.audit_log', 'integrations_keymaster', 'at'),
       ('integrations_private.tenant_keys', 'integrations_keymaster',
        'kek_id state updated_at wrapped')

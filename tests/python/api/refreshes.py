@@ -22,9 +22,11 @@ NOW = timedelta(0)
 
 
 def due_of(world: World, *tenants: UUID) -> list[UUID]:
-    """Gives the listed instances of these tenants, the earliest first."""
+    """Gives the listed instances of these tenants, the earliest first, those just refreshed last."""
     listed = world.svc.list_refresh_due(100_000)
-    assert [at for _, _, at in listed] == sorted(at for _, _, at in listed)
+    times = [at for _, _, at in listed]
+    turns = [n for n in range(1, len(times)) if times[n] < times[n - 1]]
+    assert len(turns) <= 1, "each of both parts has its order"
     return [instance_id for tenant_id, instance_id, _ in listed if tenant_id in tenants]
 
 

@@ -94,7 +94,10 @@ STATES = ["active", "pending", "error", "disabled", "revoked", "quarantined"]
         st.tuples(
             st.sampled_from(STATES),
             st.sampled_from([-3600, 0, 290, 900, None]),
-            st.sampled_from(["none", "live", "expired", "backing off", "due again", "given up"]),
+            st.sampled_from(
+                ["none", "live", "expired", "backing off", "due again", "given up"]
+                + ["refreshed", "refreshed long ago"]
+            ),
         ),
         min_size=1,
         max_size=6,
@@ -111,10 +114,14 @@ def test_what_is_listed(world: World, rows: list[tuple[str, int | None, str]]) -
             store(world, tenant_id, instance_id, json.dumps(expiry))
         if lease in ("live", "expired"):
             claim(world, tenant_id, instance_id)
+        elif lease.startswith("refreshed"):
+            if status != "pending":
+                token = claim(world, tenant_id, instance_id)
+                complete(world, tenant_id, token, 1, json.dumps(expiry))
         elif lease != "none":
             for _ in range(10 if lease == "given up" else 1):
                 fail(world, tenant_id, claim(world, tenant_id, instance_id))
-        if lease in ("expired", "due again"):
+        if lease in ("expired", "due again", "refreshed long ago"):
             shift(world, instance_id, timedelta(minutes=5))
         with world.svc.within(tenant_id):
             if status == "quarantined":
@@ -141,6 +148,25 @@ def test_what_is_listed(world: World, rows: list[tuple[str, int | None, str]]) -
         ):
             expected.add(instance_id)
     assert set(due_of(world, tenant_id)) == expected
+
+
+def test_tokens_that_come_back_expired_keep_nobody_waiting(world: World) -> None:
+    """A tenant's token endpoint says so each time; the list holds no more than its instances."""
+    theirs, victim = world.new_tenant(), world.new_tenant()
+    expired = '{"expires_at": "1999-01-01T00:00:00Z"}'
+    instances = {world.new_instance(theirs, expired) for _ in range(3)}
+    waiting = world.new_instance(victim, '{"expires_at": "1999-01-02T00:00:00Z"}')
+    assert {listed for _, listed, _ in world.svc.list_refresh_due(3)} == instances
+    for instance_id in instances:
+        complete(world, theirs, claim(world, theirs, instance_id), 1, expired)
+    assert world.svc.list_refresh_due(1)[0][1] == waiting
+    assert instances <= set(due_of(world, theirs)), "they are due all the same"
+    for instance_id in instances:
+        shift(world, instance_id, timedelta(minutes=1))
+    assert {listed for _, listed, _ in world.svc.list_refresh_due(3)} == instances
+    for tenant_id, instance_id in [(victim, waiting), *((theirs, i) for i in instances)]:
+        with world.svc.within(tenant_id):
+            world.svc.delete_instance(instance_id)
 
 
 @pytest.fixture
