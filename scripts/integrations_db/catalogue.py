@@ -110,12 +110,13 @@ def read(conn: Connection, ignored: Sequence[str], other: int) -> Catalogue:
     return found
 
 
-def compare(expected: Catalogue, found: Catalogue) -> Comparison:
+def compare(expected: Catalogue, found: Catalogue, *, exact: bool = False) -> Comparison:
     """Compares a database with what it should be.
 
     Args:
         expected: what it should be.
         found: what it is.
+        exact: whether no service is at work, so that no partition may come or go.
     """
     differences: list[Difference] = []
     here, there = _partitions(found), _partitions(expected)
@@ -127,7 +128,9 @@ def compare(expected: Catalogue, found: Catalogue) -> Comparison:
         name
         for name in one_sided - detached
         # Not one of a table that itself is too much, or missing; nor the default partition.
-        if (here | there)[name] in relations and not (name in there and _is_default(expected, name))
+        if not exact
+        and (here | there)[name] in relations
+        and not (name in there and _is_default(expected, name))
     }
     for name in sorted(only_one & here.keys()):
         differences += _beside_its_siblings(found, expected, name, here[name])
@@ -222,10 +225,16 @@ def _anonymous(
     catalogue: Catalogue, partition: str, left_out: Collection[str]
 ) -> dict[Key, dict[str, str]]:
     """Returns a partition and its parts, with ``*`` in the place of its name."""
-    bare = partition.rpartition(".")[2]
+    schema, _, name = partition.rpartition(".")
+    # Its name, and what is named after it: not all else that has these letters in it.
+    bare = re.escape(name.strip('"'))
+    own = re.compile(
+        rf"((?<![\w$]){re.escape(schema)}\.|^|(?<=INDEX )|(?<=TRIGGER ))"
+        rf'(?:"{bare}(_[^"]*)?"|{bare}(?=_|\W|$))'
+    )
     return {
-        (it.kind, it.name.replace(bare, "*")): {
-            of_it: value.replace(bare, "*")
+        (it.kind, own.sub(r"\1*\2", it.name)): {
+            of_it: own.sub(r"\1*\2", value)
             for of_it, value in it.properties.items()
             if of_it not in left_out
         }

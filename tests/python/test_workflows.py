@@ -231,6 +231,19 @@ HIDDEN = {
             for what, made in list(HIDDEN.items())[: size(1, len(HIDDEN))]
         ),
         pytest.param(
+            {
+                "p": Sql(
+                    FRAME.format("create table p (a int) partition by list (a)"),
+                    FRAME.format("drop table p"),
+                ),
+                "q": Sql(FRAME.format("create table q partition of p for values in (1)")),
+            },
+            None,
+            4,
+            "::error file=revert/q.sql,line=1::the revert script leaves 1 difference",
+            id="a-later-revert-hides-a-partition",
+        ),
+        pytest.param(
             # Roles belong to no database: only the second deployment finds what is left.
             _broken(
                 "b",

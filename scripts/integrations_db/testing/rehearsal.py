@@ -113,7 +113,8 @@ def _played(
                     to=to,
                     variables=variables,
                 )
-                left = catalogue.compare(before[index], _catalogue(conn, project, before[index]))
+                after = _catalogue(conn, project, before[index])
+                left = catalogue.compare(before[index], after, exact=True)
                 script = shown(project.path(index, "revert"))
                 found = Drift(0, 0, (), "", left.differences, 0, ())
                 _alike(found, say, f"{script}:1: the revert script leaves")
