@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -252,6 +253,26 @@ def test_failures_are_annotations_on_github(inner: Inner, monkeypatch: pytest.Mo
             assert any(line.startswith(begin) for line in lines), "\n".join(lines)
     monkeypatch.delenv("GITHUB_ACTIONS")
     assert "::error" not in inner.run().stdout.str()
+
+
+@pytest.mark.parametrize("kind", ["deploy", "verify"])
+@pytest.mark.parametrize("options", [(), ("-n1",)])
+def test_a_script_that_fails_is_one_annotation(
+    inner: Inner, monkeypatch: pytest.MonkeyPatch, kind: str, options: tuple[str, ...]
+) -> None:
+    """At its own line, whatever file was to run on what it makes."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(inner.path.parent))
+    end = {"deploy": "commit", "verify": "rollback"}[kind]
+    nope = f"begin;\n\nselect nope;\n{end};\n"
+    write_project(inner.path / "db", {"a": replace(table("a"), **{kind: nope})})
+    inner.pytester.makeini("[pytest]\npgtap_paths = tests/pgtap\npgtap_project = db\n")
+    inner.write(a=PASSES, b=PASSES)
+    done = inner.run(*options)
+    assert done.ret == pytest.ExitCode.TESTS_FAILED
+    (line,) = [line for line in done.outlines if line.startswith("::")]
+    at = f"::error file={inner.path.name}/db/{kind}/a.sql,line=4::"
+    assert line.startswith(f'{at}ERROR 42703: column "nope" does not exist')
 
 
 @pytest.mark.static
