@@ -120,11 +120,22 @@ create table app.grown (more int) inherits (app.parent);
 create domain app.answer as int constraint answer_not_null not null;
 create table app.few (a int, b int);
 create publication few for table app.few (a, b);
+create table app.by_year (year int, kind text, status text) partition by range (year);
+create index by_year_status on app.by_year (status);
+create table app.y26 partition of app.by_year for values from (2026) to (2027) partition by list (kind);
+create table app.y26_a partition of app.y26 for values in ('a');
+create index y26_a_kind on app.y26_a (kind);
+create table app.y26_rest partition of app.y26 default;
 create table app.by_region (id int, status text default 'us' not null) partition by list (status);
 create table app.us partition of app.by_region for values in ('us');
 create index us_status on app.us (status);
 create trigger us_touch before insert on app.us for each row execute function app.touch();
 """
+
+NEXT_YEAR = """
+create table app.y27 partition of app.by_year for values from (2027) to (2028) partition by list (kind);
+create table app.y27_a partition of app.y27 for values in ('a');
+create index y27_a_kind on app.y27_a (kind)"""
 
 # What is done to the database; the kind and a part of the name of what it must be called; its
 # change or the property that differs.
@@ -731,6 +742,28 @@ def test_partitions_come_and_go(base: Base, comes_or_goes: str) -> None:
         compared = compare(base[1], found)
     assert compared.differences == ()
     assert len(compared.partitions) == 1
+
+
+def test_partitions_of_partitions_come_and_go_with_them(base: Base) -> None:
+    with changed(base, NEXT_YEAR) as found:
+        assert compare(base[1], found) == catalogue.Comparison((), ("app.y27", "app.y27_a"))
+    with changed(base, "drop table app.y26") as found:
+        assert compare(base[1], found) == catalogue.Comparison(
+            (), ("app.y26", "app.y26_a", "app.y26_rest")
+        )
+    with changed(base, "drop table app.y26_rest") as found:
+        (it,) = compare(base[1], found).differences
+    assert (it.name, it.change) == ("app.y26_rest", "missing")
+
+
+def test_a_partition_of_a_new_partition_is_like_others(base: Base) -> None:
+    wrong = "drop index app.y27_a_kind; grant select on app.y27_a to public"
+    with changed(base, f"{NEXT_YEAR}; {wrong}") as found:
+        differences = compare(base[1], found).differences
+    assert [(it.kind, it.name, it.property or it.change) for it in differences] == [
+        ("index", "app.y27_a_kind", "missing"),
+        ("table", "app.y27_a", "privileges of PUBLIC"),
+    ]
 
 
 @pytest.mark.parametrize(
