@@ -23,6 +23,12 @@ PLUGIN = "scripts/integrations_db/testing/plugin.py"
 PASSES = "begin; select plan(1); select ok(true, 'fine'); select * from finish(); rollback;"
 HAS = "begin; select plan(1); select has_table('{}'::name); select * from finish(); rollback;"
 
+TOLD = (
+    "begin; create temporary table told as select current_setting('search_path') as path;"
+    " set local search_path = {pgtap}; select plan(1); select is(path, '{path}') from told;"
+    " rollback;"
+)
+
 
 def _installed(folder: Path) -> Path:
     """Writes what pip leaves of an installation: the entry points of this package."""
@@ -273,6 +279,22 @@ def test_a_script_that_fails_is_one_annotation(
     (line,) = [line for line in done.outlines if line.startswith("::")]
     at = f"::error file={inner.path.name}/db/{kind}/a.sql,line=4::"
     assert line.startswith(f'{at}ERROR 42703: column "nope" does not exist')
+
+
+@pytest.mark.parametrize("path", ["app, public", "app", "''"])
+def test_settings_of_the_database_hold_in_its_copies(inner: Inner, path: str) -> None:
+    """And pgTAP is found with them, but not in the way of a project that leaves the choice."""
+    setting = (
+        "begin;\ncreate schema app;\ndo $$ begin execute format('alter database %I set"
+        f" search_path = {path.replace(chr(39), chr(39) * 2)}', current_database()); end $$;\n"
+        "commit;\n"
+    )
+    write_project(inner.path, {"app": Sql(setting)})
+    inner.pytester.makeini("[pytest]\npgtap_paths = tests/pgtap\n")
+    shown = '""' if path == "''" else path
+    pgtap = "app" if path == "app" else "public"
+    inner.write(a=TOLD.format(pgtap=pgtap, path=shown))
+    inner.run().assert_outcomes(passed=1)
 
 
 @pytest.mark.static
