@@ -302,6 +302,25 @@ def test_pgtap_files_that_are_not_found_fail(tmp_path: Path, lent_cluster: Serve
     assert any("no pgTAP file ran in" in line for line in annotations)
 
 
+def test_what_a_project_needs_for_its_tests_in_python_is_not_needed(
+    tmp_path: Path, lent_cluster: Server
+) -> None:
+    """Nor is it run; what its ini file says of pgTAP files holds."""
+    write_project(tmp_path, GOOD)
+    tests = tmp_path / "tests" / "pgtap"
+    tests.mkdir(parents=True)
+    (tests / "it.pg").write_text(TESTED.format("b"))
+    (tests / "test_it.py").write_text("import nothing_that_is_there\n")
+    (tests.parent / "conftest.py").write_text("import nothing_that_is_there\n")
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\naddopts = --cov=app\nrequired_plugins = pytest-nothing\nstrict = true\n"
+        "filterwarnings = error\nasyncio_mode = auto\npgtap_files = *.pg\n"
+    )
+    done, annotations = _rehearse_alone(tmp_path, lent_cluster.dsn)
+    assert (done.returncode, annotations) == (0, []), done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
 def test_without_pgtap_files_the_rest_is_done(tmp_path: Path, lent_cluster: Server) -> None:
     write_project(tmp_path, GOOD)
     done, _ = _rehearse_alone(tmp_path, lent_cluster.dsn)

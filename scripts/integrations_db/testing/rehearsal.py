@@ -30,6 +30,11 @@ from . import databases, servers
 
 __all__ = ["rehearse"]
 
+# What a project sets for its tests in Python may need what is not installed here.
+_ONLY_PGTAP = (
+    *("addopts=", "filterwarnings=", "python_files=", "required_plugins="),
+    *("strict=false", "strict_config=false"),
+)
 _WHO = Committer("rehearsal", "rehearsal@localhost")  # recorded where nobody will look
 
 
@@ -188,6 +193,7 @@ def _tested(
         [
             *(sys.executable, "-m", "pytest", "-p", "integrations_db.testing.entry"),
             *("-p", "no:cacheprovider", f"--pgtap-database={conninfo}", *options),
+            *("--noconftest", *(f"--override-ini={setting}" for setting in _ONLY_PGTAP)),
             *(f"--pgtap-set={name}={value}" for name, value in variables.items()),
             *(str(folder.resolve()) for folder in folders),
         ],
