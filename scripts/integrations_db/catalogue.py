@@ -84,7 +84,9 @@ class Comparison:
     partitions: tuple[str, ...]
 
 
-def read(conn: Connection, ignored: Sequence[str], other: int) -> Catalogue:
+def read(
+    conn: Connection, ignored: Sequence[str], other: int, *, every_role: bool = False
+) -> Catalogue:
     """Reads the catalogue of a connection's database.
 
     Args:
@@ -92,6 +94,7 @@ def read(conn: Connection, ignored: Sequence[str], other: int) -> Catalogue:
         ignored: schemas to leave out.
         other: version number of the server of the catalogue to compare with: what only one of the
             two knows, or words in its own way, is left out.
+        every_role: whether roles that own nothing here and may do nothing are read, too.
 
     Raises:
         psycopg.Error: it cannot be read.
@@ -104,6 +107,7 @@ def read(conn: Connection, ignored: Sequence[str], other: int) -> Catalogue:
         "membership": min(own, other) >= 160000,
         "maintain": min(own, other) >= 170000,
         "not_null": min(own, other) >= 180000,
+        "every_role": every_role,
     }
     for kind, name, part_of, of_it, value in conn.execute(_SQL.read_bytes(), values):
         it = found.setdefault((kind, name), Object(kind, name, part_of))

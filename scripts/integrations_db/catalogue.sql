@@ -666,7 +666,8 @@ select 'database', '(this one)', null, 'setting ' || s.name || coalesce(' of ' |
   left join role as r on r.oid = s.setrole and s.setrole <> 0
  where s.setdatabase = (select oid from pg_database where datname = current_database())
 union all
--- Roles that own something here, may do something, or are named by a policy: not logins of applications.
+-- Roles that own something here, may do something, or are named by a policy: not logins of applications,
+-- unless all are asked for.
 select 'role', r.name, null, p.property, p.value
   from role as r join pg_roles as x on x.oid = r.oid,
   lateral (values
@@ -690,7 +691,7 @@ select 'role', r.name, null, p.property, p.value
     ('comment', shobj_description(x.oid, 'pg_authid'))
   ) as p (property, value)
  where x.rolname <> current_user and x.rolname !~ '^pg_' and p.value is not null
-   and (x.oid in (select owner from object where owner is not null)
+   and (%(every_role)s or x.oid in (select owner from object where owner is not null)
         or 'privileges of ' || r.name in (select property from privilege)
         or exists (select from pg_policy as y where x.oid = any (y.polroles)))
 order by 1, 2, 4 nulls first

@@ -169,6 +169,13 @@ HIDDEN = {
     "a-comment": "comment on table a is 'left over'",
 }
 
+# Of a role that owns nothing and may do nothing here.
+CHANGED = {
+    "a-setting": "alter role changed_r set work_mem = '7MB'",
+    "a-membership": "grant pg_monitor to changed_r",
+    "an-attribute": "alter role changed_r createdb",
+}
+
 
 @pytest.mark.parametrize(
     ("changes", "tested", "code", "annotation"),
@@ -242,6 +249,21 @@ HIDDEN = {
             4,
             "::error file=revert/q.sql,line=1::the revert script leaves 1 difference",
             id="a-later-revert-hides-a-partition",
+        ),
+        *(
+            pytest.param(
+                {
+                    "r": Sql(
+                        FRAME.format("create role changed_r"), FRAME.format("drop role changed_r")
+                    ),
+                    "c": Sql(FRAME.format(change)),
+                },
+                None,
+                4,
+                "::error file=revert/c.sql,line=1::the revert script leaves 1 difference",
+                id=f"a-later-revert-hides-{what}",
+            )
+            for what, change in list(CHANGED.items())[: size(1, len(CHANGED))]
         ),
         pytest.param(
             # Roles belong to no database: only the second deployment finds what is left.

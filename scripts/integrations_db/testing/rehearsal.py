@@ -157,7 +157,8 @@ def _checked(project: Project, say: Callable[[str], None]) -> None:
 
 def _catalogue(conn: Connection, project: Project, known: Catalogue | None = None) -> Catalogue:
     """Reads what there is; objects that are as in another catalogue take no room once more."""
-    found = catalogue.read(conn, (project.registry, marker.SCHEMA), conn.info.server_version)
+    ours = (project.registry, marker.SCHEMA)
+    found = catalogue.read(conn, ours, conn.info.server_version, every_role=True)
     if known is None:
         return found
     return {key: known[key] if known.get(key) == it else it for key, it in found.items()}
