@@ -56,6 +56,7 @@ _HARMLESS = re.compile(
 _ENDS_WELL = re.compile(r"(?:commit|end|prepare\s+transaction)\b", re.IGNORECASE)
 _BEGINS = re.compile(r"(?:begin|start\s+transaction)\b", re.IGNORECASE)
 _COPIES_ROWS = re.compile(r"copy\b.*\bfrom\s+stdin\b", re.IGNORECASE | re.DOTALL)
+_COPIES_OUT = re.compile(r"copy\b.*\bto\s+stdout\b", re.IGNORECASE | re.DOTALL)
 _DIRECTIVE = re.compile(r"^--[ \t]*db:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 ITEM = "pgtap"
 _FAILURES = "cache/lastfailed"  # where pytest keeps them
@@ -222,6 +223,10 @@ def run_file(
 
 def _rows(connection: psycopg.Connection[Any], text: str) -> Iterator[str]:
     """Sends one statement and gives its rows as unaligned psql prints them."""
+    if _COPIES_OUT.match(text):
+        with connection.cursor().copy(text.encode()) as copied:
+            yield from b"".join(copied).decode(errors="replace").split("\n")
+        return
     cursor = connection.execute(text.encode())
     more: bool | None = True
     while more:
