@@ -272,7 +272,10 @@ def test_a_script_that_fails_is_one_annotation(
     end = {"deploy": "commit", "verify": "rollback"}[kind]
     nope = f"begin;\n\nselect nope;\n{end};\n"
     write_project(inner.path / "db", {"a": replace(table("a"), **{kind: nope})})
-    inner.pytester.makeini("[pytest]\npgtap_paths = tests/pgtap\npgtap_project = db\n")
+    inner.pytester.makeini(
+        "[pytest]\npgtap_paths = tests/pgtap\npgtap_project = db\n"
+        f"pgtap_template = no_{kind}_{len(options)}\n"  # of tests that run at the same time
+    )
     inner.write(a=PASSES, b=PASSES)
     done = inner.run(*options)
     assert done.ret == pytest.ExitCode.TESTS_FAILED
@@ -290,7 +293,9 @@ def test_settings_of_the_database_hold_in_its_copies(inner: Inner, path: str) ->
         "commit;\n"
     )
     write_project(inner.path, {"app": Sql(setting)})
-    inner.pytester.makeini("[pytest]\npgtap_paths = tests/pgtap\n")
+    inner.pytester.makeini(
+        f"[pytest]\npgtap_paths = tests/pgtap\npgtap_template = path_{len(path)}\n"
+    )
     shown = '""' if path == "''" else path
     pgtap = "app" if path == "app" else "public"
     inner.write(a=TOLD.format(pgtap=pgtap, path=shown))
