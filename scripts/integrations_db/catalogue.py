@@ -24,6 +24,8 @@ Key = tuple[str, str]  # kind and name
 DEPLOYER = "(who deploys)"  # what the role that asks is called
 # What the system or an extension brought is known only by what was changed of it since.
 _BROUGHT = ("system ", "extension ")
+# In the place of the name of a partition, and of those above it, as many as anybody nests.
+_MARKS = "*^~|&"
 # A value that may be a secret, as its digest.
 _HIDDEN = re.compile(r"\(hidden [0-9a-f]{32}\)")
 
@@ -82,7 +84,9 @@ class Comparison:
     partitions: tuple[str, ...]
 
 
-def read(conn: Connection, ignored: Sequence[str], other: int) -> Catalogue:
+def read(
+    conn: Connection, ignored: Sequence[str], other: int, *, every_role: bool = False
+) -> Catalogue:
     """Reads the catalogue of a connection's database.
 
     Args:
@@ -90,6 +94,7 @@ def read(conn: Connection, ignored: Sequence[str], other: int) -> Catalogue:
         ignored: schemas to leave out.
         other: version number of the server of the catalogue to compare with: what only one of the
             two knows, or words in its own way, is left out.
+        every_role: whether roles that own nothing here and may do nothing are read, too.
 
     Raises:
         psycopg.Error: it cannot be read.
@@ -102,6 +107,7 @@ def read(conn: Connection, ignored: Sequence[str], other: int) -> Catalogue:
         "membership": min(own, other) >= 160000,
         "maintain": min(own, other) >= 170000,
         "not_null": min(own, other) >= 180000,
+        "every_role": every_role,
     }
     for kind, name, part_of, of_it, value in conn.execute(_SQL.read_bytes(), values):
         it = found.setdefault((kind, name), Object(kind, name, part_of))
@@ -110,12 +116,13 @@ def read(conn: Connection, ignored: Sequence[str], other: int) -> Catalogue:
     return found
 
 
-def compare(expected: Catalogue, found: Catalogue) -> Comparison:
+def compare(expected: Catalogue, found: Catalogue, *, exact: bool = False) -> Comparison:
     """Compares a database with what it should be.
 
     Args:
         expected: what it should be.
         found: what it is.
+        exact: whether no service is at work, so that no partition may come or go.
     """
     differences: list[Difference] = []
     here, there = _partitions(found), _partitions(expected)
@@ -123,14 +130,23 @@ def compare(expected: Catalogue, found: Catalogue) -> Comparison:
     one_sided = here.keys() ^ there.keys()
     # One that was detached and kept is a difference; its parts follow from that.
     detached = one_sided & relations
-    only_one = {
-        name
-        for name in one_sided - detached
-        # Not one of a table that itself is too much, or missing; nor the default partition.
-        if (here | there)[name] in relations and not (name in there and _is_default(expected, name))
-    }
+    both = here | there
+
+    def comes_and_goes(name: str) -> bool:
+        if name not in one_sided or name in detached:
+            return False
+        if both[name] in relations:
+            # The default partition is made once, and stays.
+            return not (name in there and _is_default(expected, name))
+        return comes_and_goes(both[name])
+
+    only_one = set() if exact else set(filter(comes_and_goes, one_sided))
     for name in sorted(only_one & here.keys()):
-        differences += _beside_its_siblings(found, expected, name, here[name])
+        line = [name]
+        while here[line[-1]] in only_one:
+            line.append(here[line[-1]])
+        siblings = list(_lines(there, len(line), here[line[-1]]))
+        differences += _beside_its_siblings(found, expected, line, siblings)
     for key in sorted(expected.keys() | found.keys()):
         should, is_ = expected.get(key), found.get(key)
         one = should or is_
@@ -196,20 +212,34 @@ def _is_default(catalogue: Catalogue, name: str) -> bool:
     )
 
 
+def _lines(partitions: Mapping[str, str], length: int, table: str) -> Iterator[list[str]]:
+    """Yields the partitions so many levels below a table, each with those above it."""
+    for name in partitions:
+        line = [name]
+        while len(line) < length and line[-1] in partitions:
+            line.append(partitions[line[-1]])
+        if len(line) == length and partitions.get(line[-1]) == table:
+            yield line
+
+
 def _beside_its_siblings(
-    found: Catalogue, expected: Catalogue, name: str, parent: str
+    found: Catalogue, expected: Catalogue, line: Sequence[str], siblings: Sequence[Sequence[str]]
 ) -> Iterator[Difference]:
-    """Yields in what a partition differs from another one that is as it should be."""
-    siblings = [sibling for sibling, of_it in _partitions(expected).items() if of_it == parent]
+    """Yields in what a partition differs from another one that is as it should be.
+
+    Each comes with those above it up to a table that both have.
+    """
     if not siblings:
         return
-    model = min(siblings, key=lambda sibling: (_is_default(expected, sibling), sibling))
+    model = min(siblings, key=lambda it: (_is_default(expected, it[0]), it))
     # What is said of the default partition is not true of others.
-    unlike = _is_default(expected, model) and not _is_default(found, name)
+    unlike = _is_default(expected, model[0]) and not _is_default(found, line[0])
     left_out = {"partition bound", "comment"} if unlike else {"partition bound"}
-    should, is_ = _anonymous(expected, model, left_out), _anonymous(found, name, left_out)
+    should, is_ = _anonymous(expected, model, left_out), _anonymous(found, line, left_out)
     for kind, anonymous in sorted(should.keys() | is_.keys()):
-        shown = anonymous.replace("*", name.rpartition(".")[2])
+        shown = anonymous
+        for mark, name in zip(_MARKS, line, strict=False):
+            shown = shown.replace(mark, name.rpartition(".")[2])
         if (kind, anonymous) not in is_:
             yield Difference(kind, shown, "missing")
         elif (kind, anonymous) not in should:
@@ -219,16 +249,35 @@ def _beside_its_siblings(
 
 
 def _anonymous(
-    catalogue: Catalogue, partition: str, left_out: Collection[str]
+    catalogue: Catalogue, line: Sequence[str], left_out: Collection[str]
 ) -> dict[Key, dict[str, str]]:
-    """Returns a partition and its parts, with ``*`` in the place of its name."""
-    bare = partition.rpartition(".")[2]
+    """Returns a partition and its parts, with marks in the place of its name and those above it."""
+    partition = line[0]
+    # The longest first: one name may begin another.
+    marks = sorted(zip(line, _MARKS, strict=False), key=lambda it: -len(it[0]))
+    named = [(_named_after(name), rf"\1{mark}\2") for name, mark in marks]
+
+    def anonymous(text: str) -> str:
+        for pattern, mark in named:
+            text = pattern.sub(mark, text)
+        return text
+
     return {
-        (it.kind, it.name.replace(bare, "*")): {
-            of_it: value.replace(bare, "*")
+        (it.kind, anonymous(it.name)): {
+            of_it: anonymous(value)
             for of_it, value in it.properties.items()
             if of_it not in left_out
         }
         for it in catalogue.values()
         if (it.name == partition and it.part_of is None) or it.part_of == partition
     }
+
+
+def _named_after(partition: str) -> re.Pattern[str]:
+    """Returns a pattern of its name, and of what is named after it: not of all such letters."""
+    schema, _, name = partition.rpartition(".")
+    bare = re.escape(name.strip('"'))
+    return re.compile(
+        rf"((?<![\w$]){re.escape(schema)}\.|^|(?<=INDEX )|(?<=TRIGGER ))"
+        rf'(?:"{bare}(_[^"]*)?"|{bare}(?=_|\W|$))'
+    )

@@ -108,7 +108,7 @@ object (classid, oid, subid, kind, name, part_of, owner, acl, acl_kind) as (
       from pg_constraint as c left join relation as r on r.oid = c.conrelid
       left join own_type as t on t.oid = c.contypid
      where coalesce(r.name, t.name) is not null and c.conparentid = 0 and c.contype <> 't'
-       and (c.contype <> 'n' or %(not_null)s and not r.relispartition)
+       and (c.contype <> 'n' or %(not_null)s and r.relispartition is not true)
      union all
     select 'pg_trigger'::regclass, t.oid, 0, 'trigger', format('%%I on %%s', t.tgname, r.name), r.name, null, null, null
       from pg_trigger as t join relation as r on r.oid = t.tgrelid
@@ -217,12 +217,16 @@ object (classid, oid, subid, kind, name, part_of, owner, acl, acl_kind) as (
 -- The privileges of an object whose list is empty are those by default; for columns: none.
 privilege as (
     select o.kind, o.name, o.part_of, 'privileges of ' || g.name as property,
-           string_agg(a.privilege_type || case when a.is_grantable then ' with grant option' else '' end, ', '
-                      order by a.privilege_type) as value
-      from object as o,
+           -- By whom, if it is not the owner, and not who deploys: a superuser grants in the owner's name.
+           string_agg(a.privilege_type || case when a.is_grantable then ' with grant option' else '' end
+                      || case when a.grantor <> coalesce(o.owner, r.relowner) and b.name <> '(who deploys)'
+                              then ' by ' || b.name else '' end,
+                      ', ' order by a.privilege_type, b.name) as value
+      from object as o left join relation as r on o.kind = 'column' and r.oid = o.oid,
            aclexplode(case when o.acl_kind is null then o.acl
                            else coalesce(o.acl, acldefault(o.acl_kind, o.owner)) end) as a
       join role as g on g.oid = a.grantee
+      join role as b on b.oid = a.grantor
      -- What an owner may do is known, unless it was revoked. Who owns a database is not the plan's
      -- affair, and who deploys may own it or have been granted what that takes.
      where not (o.kind = 'database' and a.grantee in (select datdba from pg_database where datname = current_database()
@@ -289,7 +293,13 @@ union all
 select o.kind, o.name, o.part_of, 'comment', d.description
   from object as o join pg_description as d
     on d.classoid = o.classid and d.objoid = o.oid and d.objsubid = o.subid
- where o.kind <> 'extension'
+ where o.kind <> 'extension' or %(alike)s
+union all
+select o.kind, o.name, o.part_of, 'depends on extension', string_agg(quote_ident(e.extname), ', ' order by e.extname)
+  from object as o join pg_depend as d on d.classid = o.classid and d.objid = o.oid and d.objsubid = o.subid
+  join pg_extension as e on d.refclassid = 'pg_extension'::regclass and e.oid = d.refobjid
+ where d.deptype = 'x'
+ group by o.kind, o.name, o.part_of
 union all
 select o.kind, o.name, o.part_of, 'security label of ' || l.provider, l.label
   from object as o join pg_seclabel as l
@@ -349,6 +359,8 @@ select 'column', format('%%s.%%I', r.name, a.attname), r.name, p.property, p.val
     ('default', case when a.attgenerated = '' then pg_get_expr(d.adbin, d.adrelid) end),
     ('generated', case when a.attgenerated <> '' then a.attgenerated::text || ' ' || pg_get_expr(d.adbin, d.adrelid) end),
     ('identity', nullif(a.attidentity::text, '')),
+    -- It stays when the one that it inherits goes.
+    ('inherited', case when a.attinhcount > 0 and a.attislocal and not r.relispartition then 'and defined here' end),
     ('collation', (select format('%%I.%%I', n.nspname, c.collname) from pg_collation as c
                      join pg_namespace as n on n.oid = c.collnamespace join pg_type as t on t.oid = a.atttypid
                     where c.oid = a.attcollation and a.attcollation <> t.typcollation)),
@@ -376,7 +388,8 @@ select 'index', case when i.parent is null then i.name else format('the part of 
     ('statistics targets', (select string_agg(format('%%s: %%s', a.attnum, x), ', ' order by a.attnum)
        from pg_attribute as a, nullif(to_jsonb(a) ->> 'attstattarget', '-1') as x
       where a.attrelid = i.indexrelid and x is not null)),
-    ('options', case when i.parent is not null then array_to_string(i.reloptions, ', ') end)
+    ('options', case when i.parent is not null then array_to_string(i.reloptions, ', ') end),
+    ('comment', case when i.parent is not null then obj_description(i.indexrelid, 'pg_class') end)
   ) as p (property, value)
  where p.value is not null
 union all
@@ -392,6 +405,8 @@ select 'constraint', case when c.confrelid <> pc.confrelid then format('the part
   left join relation as f on f.oid = c.confrelid,
   lateral (values
     ('definition', case when c.conparentid = 0 then pg_get_constraintdef(c.oid) end),
+    ('inherited', case when c.coninhcount > 0 and c.conislocal and not r.relispartition then 'and defined here' end),
+    ('comment', case when c.conparentid <> 0 then obj_description(c.oid, 'pg_constraint') end),
     ('state', concat_ws(', ', case when c.convalidated then 'valid' else 'NOT VALID' end,
                         case when to_jsonb(c) ->> 'conenforced' = 'false' then 'not enforced' end)),
     -- A foreign key holds no longer when the triggers behind it, on either table, are disabled.
@@ -521,7 +536,10 @@ select 'publication', quote_ident(b.pubname), null, p.property, p.value
                             -- From 18 on.
                             case when to_jsonb(b) ->> 'pubgencols' = 's' then 'stored generated columns' end)),
     ('tables', (select string_agg(t.prrelid::regclass || coalesce(' where ' || pg_get_expr(t.prqual, t.prrelid), '')
-                                  || coalesce(' ' || t.prattrs::text, ''), ', ' order by t.prrelid::regclass::text)
+                                  || coalesce(' (' || (select string_agg(quote_ident(a.attname), ', ' order by a.attname)
+                                                         from pg_attribute as a
+                                                        where a.attrelid = t.prrelid and a.attnum = any (t.prattrs)) || ')', ''),
+                                  ', ' order by t.prrelid::regclass::text)
                   from pg_publication_rel as t where t.prpubid = b.oid)),
     ('schemas', (select string_agg(s.pnnspid::regnamespace::text, ', ' order by s.pnnspid::regnamespace::text)
                    from pg_publication_namespace as s where s.pnpubid = b.oid))
@@ -598,6 +616,17 @@ select 'subscription', o.name, null, 'definition',
                  'slot ' || s.subslotname, 'synchronous commit ' || s.subsynccommit)
   from object as o join pg_subscription as s on o.classid = 'pg_subscription'::regclass and s.oid = o.oid
 union all
+select 'subscription', o.name, null, 'options', p.value
+       -- A column that the server does not have yet is this one instead; only a superuser may read all of a row.
+  from (values (null, null, null, null)) as later (suborigin, subpasswordrequired, subrunasowner, subfailover),
+       object as o,
+       lateral (select concat_ws(', ', 'binary ' || s.subbinary, 'streaming ' || s.substream::text,
+                                 'two phase ' || (s.subtwophasestate <> 'd'), 'disable on error ' || s.subdisableonerr,
+                                 'origin ' || suborigin, 'password required ' || subpasswordrequired,
+                                 'run as owner ' || subrunasowner, 'failover ' || subfailover)
+                  from pg_subscription as s where s.oid = o.oid) as p (value)
+ where o.classid = 'pg_subscription'::regclass and %(alike)s
+union all
 select 'collation', o.name, null, 'definition',
        concat_ws(', ', c.collprovider, c.collisdeterministic, c.collcollate, c.collctype,
                  to_jsonb(c) ->> 'colliculocale', to_jsonb(c) ->> 'colllocale', to_jsonb(c) ->> 'collicurules')
@@ -637,7 +666,8 @@ select 'database', '(this one)', null, 'setting ' || s.name || coalesce(' of ' |
   left join role as r on r.oid = s.setrole and s.setrole <> 0
  where s.setdatabase = (select oid from pg_database where datname = current_database())
 union all
--- Roles that own something here, may do something, or are named by a policy: not logins of applications.
+-- Roles that own something here, may do something, or are named by a policy: not logins of applications,
+-- unless all are asked for.
 select 'role', r.name, null, p.property, p.value
   from role as r join pg_roles as x on x.oid = r.oid,
   lateral (values
@@ -661,7 +691,7 @@ select 'role', r.name, null, p.property, p.value
     ('comment', shobj_description(x.oid, 'pg_authid'))
   ) as p (property, value)
  where x.rolname <> current_user and x.rolname !~ '^pg_' and p.value is not null
-   and (x.oid in (select owner from object where owner is not null)
+   and (%(every_role)s or x.oid in (select owner from object where owner is not null)
         or 'privileges of ' || r.name in (select property from privilege)
         or exists (select from pg_policy as y where x.oid = any (y.polroles)))
 order by 1, 2, 4 nulls first

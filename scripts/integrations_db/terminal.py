@@ -60,6 +60,20 @@ def printable(text: str) -> str:
     )
 
 
+# Where GitHub's runner finds a command in a line: in its older form not only at the beginning.
+_COMMAND = re.compile(r"^(\s*):(?=:)|#(?=#\[)", re.MULTILINE)
+
+
+def _commanding_nobody(text: str) -> str:
+    """Returns a text in which a workflow of GitHub reads no command, but for one of our own.
+
+    That is a line of its own. What comes from elsewhere is said after some words, or indented.
+    """
+    if not on_github() or (text.startswith("::") and "\n" not in text):
+        return text
+    return _COMMAND.sub(lambda found: f"{found[1] or ''}\\x{ord(found.group()[-1]):x}", text)
+
+
 def _write(text: str | bytes, *, err: bool = False, nl: bool = True) -> None:
     """Writes a text that may be written as it is.
 
@@ -79,7 +93,7 @@ def _write(text: str | bytes, *, err: bool = False, nl: bool = True) -> None:
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Prints a text of any origin; ``err``: on standard error."""
-    _write(printable(text), err=err, nl=nl)
+    _write(_commanding_nobody(printable(text)), err=err, nl=nl)
 
 
 def echo_exactly(text: str) -> None:

@@ -54,6 +54,15 @@ FILES = {
     "todo_fails": (plan(1, "select todo('later', 1);", "select ok(false, 'a');"), True),
     "todo_passes": (plan(1, "select todo('later', 1);", "select ok(true, 'a');"), True),
     "skips": (plan(2, "select skip('no', 1);", "select ok(true, 'b');"), True),
+    "copies_out": (
+        plan(
+            2,
+            "copy (select 'x') to stdout;",
+            "select ok(true, 'a'); copy (select ok(true, 'b'))\n to STDOUT;",
+        ),
+        True,
+    ),
+    "copies_out_fails": (plan(1, "copy (select ok(false, 'a')) to stdout;"), False),
     "too_few": (plan(3, "select ok(true, 'a');"), False),
     "too_many": (plan(1, "select ok(true, 'a');", "select ok(true, 'b');"), False),
     "no_plan": ("begin; select * from no_plan(); select ok(true); select * from finish();", True),

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -21,6 +22,12 @@ ROOT = Path(__file__).parents[2]
 PLUGIN = "scripts/integrations_db/testing/plugin.py"
 PASSES = "begin; select plan(1); select ok(true, 'fine'); select * from finish(); rollback;"
 HAS = "begin; select plan(1); select has_table('{}'::name); select * from finish(); rollback;"
+
+TOLD = (
+    "begin; create temporary table told as select current_setting('search_path') as path;"
+    " set local search_path = {pgtap}; select plan(1); select is(path, '{path}') from told;"
+    " rollback;"
+)
 
 
 def _installed(folder: Path) -> Path:
@@ -252,6 +259,47 @@ def test_failures_are_annotations_on_github(inner: Inner, monkeypatch: pytest.Mo
             assert any(line.startswith(begin) for line in lines), "\n".join(lines)
     monkeypatch.delenv("GITHUB_ACTIONS")
     assert "::error" not in inner.run().stdout.str()
+
+
+@pytest.mark.parametrize("kind", ["deploy", "verify"])
+@pytest.mark.parametrize("options", [(), ("-n1",)])
+def test_a_script_that_fails_is_one_annotation(
+    inner: Inner, monkeypatch: pytest.MonkeyPatch, kind: str, options: tuple[str, ...]
+) -> None:
+    """At its own line, whatever file was to run on what it makes."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(inner.path.parent))
+    end = {"deploy": "commit", "verify": "rollback"}[kind]
+    nope = f"begin;\n\nselect nope;\n{end};\n"
+    write_project(inner.path / "db", {"a": replace(table("a"), **{kind: nope})})
+    inner.pytester.makeini(
+        "[pytest]\npgtap_paths = tests/pgtap\npgtap_project = db\n"
+        f"pgtap_template = no_{kind}_{len(options)}\n"  # of tests that run at the same time
+    )
+    inner.write(a=PASSES, b=PASSES)
+    done = inner.run(*options)
+    assert done.ret == pytest.ExitCode.TESTS_FAILED
+    (line,) = [line for line in done.outlines if line.startswith("::")]
+    at = f"::error file={inner.path.name}/db/{kind}/a.sql,line=4::"
+    assert line.startswith(f'{at}ERROR 42703: column "nope" does not exist')
+
+
+@pytest.mark.parametrize("path", ["app, public", "app", "''"])
+def test_settings_of_the_database_hold_in_its_copies(inner: Inner, path: str) -> None:
+    """And pgTAP is found with them, but not in the way of a project that leaves the choice."""
+    setting = (
+        "begin;\ncreate schema app;\ndo $$ begin execute format('alter database %I set"
+        f" search_path = {path.replace(chr(39), chr(39) * 2)}', current_database()); end $$;\n"
+        "commit;\n"
+    )
+    write_project(inner.path, {"app": Sql(setting)})
+    inner.pytester.makeini(
+        f"[pytest]\npgtap_paths = tests/pgtap\npgtap_template = path_{len(path)}\n"
+    )
+    shown = '""' if path == "''" else path
+    pgtap = "app" if path == "app" else "public"
+    inner.write(a=TOLD.format(pgtap=pgtap, path=shown))
+    inner.run().assert_outcomes(passed=1)
 
 
 @pytest.mark.static

@@ -72,7 +72,7 @@ def same(before: State, after: State, what: str) -> State:
     """Demands that nothing differs, and returns what there is."""
     differ = [
         f"{it.kind} {it.name} {it.change}" + (f", {it.property}" if it.property else "")
-        for it in compare(before[0], after[0]).differences
+        for it in compare(before[0], after[0], exact=True).differences
     ]
     differ += [f"role {row[0]} is left or changed" for row in after[1] if row not in before[1]]
     differ += [f"role {row[0]} is gone or changed" for row in before[1] if row not in after[1]]

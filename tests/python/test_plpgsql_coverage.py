@@ -135,6 +135,28 @@ def test_what_ran_is_summed_over_databases_whatever_was_rolled_back(
     assert profiles.calls["public.plain()"] == 0
 
 
+@pytest.mark.static
+@pytest.mark.parametrize(
+    ("head", "stored"),
+    [
+        ("create function app.f(a int)", "app.f"),
+        ("CREATE OR REPLACE PROCEDURE App . F ()", "app.f"),
+        ("create function f()", "public.f"),
+        ('create function "My App"."f ""1"""(a text)', 'My App.f "1"'),
+    ],
+)
+@pytest.mark.parametrize("language", ["plpgsql", "'plpgsql'", "PLpgSQL"])
+def test_a_function_is_known_by_whatever_name_its_script_gives_it(
+    tmp_path: Path, head: str, stored: str, language: str
+) -> None:
+    script = tmp_path / "f.sql"
+    script.write_text(f"{head} language {language} as $$ begin null; end $$;\n")
+    functions = bodies.written([script])
+    assert bodies.find(functions, stored, " begin null; end ") == functions[0]
+    assert bodies.find(functions, "app.other_f", " begin null; end ") is None
+    assert bodies.find(functions, stored, " begin end ") is None
+
+
 def test_a_call_of_a_function_in_sql_is_seen(profiling: Server, tmp_path: Path) -> None:
     profiles = Profiles()
     with databases.clone(profiling.dsn, "template0") as conninfo:

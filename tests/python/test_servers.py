@@ -16,6 +16,7 @@ from typing import LiteralString
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from inner import Inner
@@ -108,6 +109,41 @@ def test_a_clone_is_dropped_whoever_is_connected(server: Server) -> None:
     connection.close()
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(conninfo)
+
+
+def test_a_clone_has_the_owner_privileges_and_settings(server: Server) -> None:
+    """Which CREATE DATABASE does not copy."""
+    role = databases.new_name("role")
+    with (
+        databases.clone(server.dsn, "template0") as model,
+        psycopg.connect(server.dsn, autocommit=True) as connection,
+    ):
+        name = sql.Identifier(str(conninfo_to_dict(model)["dbname"]))
+        connection.execute(sql.SQL("create role {}").format(sql.Identifier(role)))
+        for change in (
+            "alter database {} owner to {}",
+            "alter database {} set search_path = ''",
+            "alter database {} set app.secret = 'a, b'",
+            "alter role {1} in database {0} set work_mem = '7MB'",
+            "revoke all on database {} from public",
+            "grant connect on database {} to pg_monitor",
+        ):
+            connection.execute(sql.SQL(change).format(name, sql.Identifier(role)))
+        look = (
+            "select pg_get_userbyid(d.datdba), d.datacl::text, array_agg(s.setconfig::text"
+            " order by s.setrole) from pg_database as d join pg_db_role_setting as s"
+            " on s.setdatabase = d.oid where d.datname = current_database() group by d.oid"
+        )
+        with databases.clone(server.dsn, str(conninfo_to_dict(model)["dbname"])) as conninfo:
+            told = []
+            for dsn in (model, conninfo):
+                with psycopg.connect(dsn) as other:
+                    told.append(other.execute(look.encode()).fetchone())
+        assert told[0] == told[1]
+        assert told[0] is not None
+        assert told[0][0] == role
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop role {}").format(sql.Identifier(role)))
 
 
 def test_a_template_is_made_once_for_a_key(server: Server) -> None:

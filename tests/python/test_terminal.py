@@ -41,6 +41,32 @@ def test_what_is_harmless_stays() -> None:
 
 
 @pytest.mark.static
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("::error file=a.sql,line=1::b", "::error file=a.sql,line=1::b"),  # ours
+        ("a::b::c", "a::b::c"),
+        (
+            "NOTICE: x\n::error ::y\n \t::add-mask::z",
+            "NOTICE: x\n\\x3a:error ::y\n \t\\x3a:add-mask::z",
+        ),
+        ("    ::error ::y", "    \\x3a:error ::y"),
+        ("::error ::x\n::error ::y", "\\x3a:error ::x\n\\x3a:error ::y"),
+        ("NOTICE: ##[error]y", "NOTICE: \\x23#[error]y"),
+    ],
+)
+def test_nothing_that_is_said_commands_a_workflow(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, shown: str
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    echo(text)
+    assert capsys.readouterr().out == f"{shown}\n"
+    monkeypatch.setenv("GITHUB_ACTIONS", "false")
+    echo(text)
+    assert capsys.readouterr().out == f"{text}\n"
+
+
+@pytest.mark.static
 def test_json_says_the_same_without_such_characters(capsys: pytest.CaptureFixture[str]) -> None:
     value = {"a\x1b": "".join(map(chr, range(0x2100))) + "\ud800 阱"}
     echo_json(value)

@@ -169,6 +169,13 @@ HIDDEN = {
     "a-comment": "comment on table a is 'left over'",
 }
 
+# Of a role that owns nothing and may do nothing here.
+CHANGED = {
+    "a-setting": "alter role changed_r set work_mem = '7MB'",
+    "a-membership": "grant pg_monitor to changed_r",
+    "an-attribute": "alter role changed_r createdb",
+}
+
 
 @pytest.mark.parametrize(
     ("changes", "tested", "code", "annotation"),
@@ -231,6 +238,34 @@ HIDDEN = {
             for what, made in list(HIDDEN.items())[: size(1, len(HIDDEN))]
         ),
         pytest.param(
+            {
+                "p": Sql(
+                    FRAME.format("create table p (a int) partition by list (a)"),
+                    FRAME.format("drop table p"),
+                ),
+                "q": Sql(FRAME.format("create table q partition of p for values in (1)")),
+            },
+            None,
+            4,
+            "::error file=revert/q.sql,line=1::the revert script leaves 1 difference",
+            id="a-later-revert-hides-a-partition",
+        ),
+        *(
+            pytest.param(
+                {
+                    "r": Sql(
+                        FRAME.format("create role changed_r"), FRAME.format("drop role changed_r")
+                    ),
+                    "c": Sql(FRAME.format(change)),
+                },
+                None,
+                4,
+                "::error file=revert/c.sql,line=1::the revert script leaves 1 difference",
+                id=f"a-later-revert-hides-{what}",
+            )
+            for what, change in list(CHANGED.items())[: size(1, len(CHANGED))]
+        ),
+        pytest.param(
             # Roles belong to no database: only the second deployment finds what is left.
             _broken(
                 "b",
@@ -287,6 +322,25 @@ def test_pgtap_files_that_are_not_found_fail(tmp_path: Path, lent_cluster: Serve
     done, annotations = _rehearse_alone(tmp_path, lent_cluster.dsn, "--pgtap-files=*.pg")
     assert done.returncode == 1
     assert any("no pgTAP file ran in" in line for line in annotations)
+
+
+def test_what_a_project_needs_for_its_tests_in_python_is_not_needed(
+    tmp_path: Path, lent_cluster: Server
+) -> None:
+    """Nor is it run; what its ini file says of pgTAP files holds."""
+    write_project(tmp_path, GOOD)
+    tests = tmp_path / "tests" / "pgtap"
+    tests.mkdir(parents=True)
+    (tests / "it.pg").write_text(TESTED.format("b"))
+    (tests / "test_it.py").write_text("import nothing_that_is_there\n")
+    (tests.parent / "conftest.py").write_text("import nothing_that_is_there\n")
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\naddopts = --cov=app\nrequired_plugins = pytest-nothing\nstrict = true\n"
+        "filterwarnings = error\nasyncio_mode = auto\npgtap_files = *.pg\n"
+    )
+    done, annotations = _rehearse_alone(tmp_path, lent_cluster.dsn)
+    assert (done.returncode, annotations) == (0, []), done.stdout + done.stderr
+    assert "1 passed" in done.stdout
 
 
 def test_without_pgtap_files_the_rest_is_done(tmp_path: Path, lent_cluster: Server) -> None:

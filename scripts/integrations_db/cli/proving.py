@@ -82,14 +82,9 @@ def drift(
     if as_json:
         echo_json(drift_json(project, place, result))
     else:
-        # What a database holds must not be read as a workflow command.
-        token = os.urandom(16).hex()
-        if on_github():
-            echo(f"::stop-commands::{token}")
         for line in drift_text(result):
             echo(line)
         if on_github():
-            echo(f"::{token}::")
             for it in result.differences:
                 echo(drift_annotation(it))
         for name in result.edited:

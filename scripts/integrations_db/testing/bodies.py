@@ -14,10 +14,13 @@ from ..lexer import split
 
 __all__ = ["Written", "find", "written"]
 
+_NAME = r'(?:"(?:[^"]|"")+"|[\w$]+)'
 _CREATES = re.compile(
-    r"create\s+(?:or\s+replace\s+)?(?:function|procedure)\s+([\w.]+)\s*\(", re.IGNORECASE
+    r"create\s+(?:or\s+replace\s+)?(?:function|procedure)\s+"
+    rf"({_NAME}(?:\s*\.\s*{_NAME})?)\s*\(",
+    re.IGNORECASE,
 )
-_LANGUAGE = re.compile(r"\blanguage\s+plpgsql\b", re.IGNORECASE)
+_LANGUAGE = re.compile(r"\blanguage\s+['\"]?plpgsql\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,8 @@ class Written:
     """A function in PL/pgSQL as a script creates it.
 
     Attributes:
-        name: its name as the script writes it, without arguments.
+        name: its name as the catalogue has it, without arguments; with a schema where the script
+            names that.
         path: the script.
         line: 1-based line of the script on which the text begins.
         text: the statement.
@@ -54,13 +58,23 @@ def written(scripts: Iterable[Path]) -> list[Written]:
         UnicodeDecodeError: it is not UTF-8.
     """
     return [
-        Written(found[1], path, statement.line, statement.text)
+        Written(_as_stored(found[1]), path, statement.line, statement.text)
         for path in scripts
         for statement in split(path.read_text(encoding="utf-8"))
         if (found := _CREATES.match(statement.text)) and _LANGUAGE.search(statement.text)
     ]
 
 
+def _as_stored(name: str) -> str:
+    parts = re.findall(_NAME, name)
+    return ".".join(
+        part[1:-1].replace('""', '"') if part.startswith('"') else part.lower() for part in parts
+    )
+
+
 def find(functions: Sequence[Written], name: str, body: str) -> Written | None:
     """Gives the function of this name, schema included, that has exactly this body; or nothing."""
-    return next((one for one in functions if one.name == name and body in one.text), None)
+    return next(
+        (one for one in functions if f".{name}".endswith(f".{one.name}") and body in one.text),
+        None,
+    )

@@ -56,6 +56,7 @@ _HARMLESS = re.compile(
 _ENDS_WELL = re.compile(r"(?:commit|end|prepare\s+transaction)\b", re.IGNORECASE)
 _BEGINS = re.compile(r"(?:begin|start\s+transaction)\b", re.IGNORECASE)
 _COPIES_ROWS = re.compile(r"copy\b.*\bfrom\s+stdin\b", re.IGNORECASE | re.DOTALL)
+_COPIES_OUT = re.compile(r"copy\b.*\bto\s+stdout\b", re.IGNORECASE | re.DOTALL)
 _DIRECTIVE = re.compile(r"^--[ \t]*db:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 ITEM = "pgtap"
 _FAILURES = "cache/lastfailed"  # where pytest keeps them
@@ -222,6 +223,10 @@ def run_file(
 
 def _rows(connection: psycopg.Connection[Any], text: str) -> Iterator[str]:
     """Sends one statement and gives its rows as unaligned psql prints them."""
+    if _COPIES_OUT.match(text):
+        with connection.cursor().copy(text.encode()) as copied:
+            yield from b"".join(copied).decode(errors="replace").split("\n")
+        return
     cursor = connection.execute(text.encode())
     more: bool | None = True
     while more:
@@ -511,22 +516,37 @@ class Bookkeeping:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """In GitHub's workflows, shows each failure of a pgTAP file beside the line it stands on."""
+    """In GitHub's workflows, shows each failure of a pgTAP file beside the line it stands on.
+
+    All files fail for a script that could not be deployed; it is told once.
+    """
     if not on_github():
         return
     config = terminalreporter.config
-    for kind in ("failed", "error"):
-        for report in terminalreporter.stats.get(kind, ()):
-            if _file_of(config, report.nodeid) is not None:
-                terminalreporter.write_line(_annotated(config.rootpath, report))
+    shown = {
+        _annotated(config.rootpath, report): None
+        for kind in ("failed", "error")
+        for report in terminalreporter.stats.get(kind, ())
+        if _file_of(config, report.nodeid) is not None
+    }
+    for line in shown:
+        terminalreporter.write_line(line)
 
 
 def _annotated(root: Path, report: pytest.TestReport) -> str:
-    """Returns a failure as a workflow command; its text says the line, where there is one."""
-    from ..check import Finding, annotation
+    """Returns a failure as a workflow command; its text says the line, where there is one.
+
+    It may be that of another file: of a script that could not be deployed, or does not verify.
+    """
+    from ..check import Finding, annotation, located
 
     file, line, _ = report.location
-    text = str(report.longrepr).removeprefix(f"{file}:")
+    text = str(report.longrepr)
+    if not text.startswith(f"{file}:"):
+        elsewhere = located("error", text)
+        if elsewhere.path is not None and elsewhere.path.is_file():
+            return annotation(elsewhere)
+    text = text.removeprefix(f"{file}:")
     found = re.match(r"(\d+): ", text)
     place = int(found[1]) if found else (line or 0) + 1
     message = text[found.end() :] if found else text.lstrip()

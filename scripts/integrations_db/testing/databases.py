@@ -126,22 +126,44 @@ def _drop(connection: psycopg.Connection[Any], name: str) -> None:
     )
 
 
+# What CREATE DATABASE does not copy. A superuser may write it as it stands there: no statement
+# takes a setting in the form in which it is stored.
+_COPY = """
+    with setting as (
+        insert into pg_db_role_setting (setdatabase, setrole, setconfig)
+        select made.oid, s.setrole, s.setconfig
+          from pg_db_role_setting as s join pg_database as model on model.oid = s.setdatabase,
+               pg_database as made
+         where model.datname = %(model)s and made.datname = %(made)s)
+    update pg_database as made set datacl = model.datacl from pg_database as model
+     where model.datname = %(model)s and made.datname = %(made)s and model.datacl is not null"""
+
+
 @contextmanager
 def clone(dsn: str, template: str) -> Iterator[str]:
     """Gives the conninfo of a new database, which is dropped on exit, whoever is connected.
 
     Args:
         dsn: the server, as superuser.
-        template: what it is a copy of; ``template0`` for an empty one.
+        template: what it is a copy of, with its owner, privileges and settings; ``template0`` for
+            an empty one.
     """
     name = new_name("clone")
-    _connected(dsn).execute(
-        # To copy files is faster than to write each page to the log.
-        sql.SQL("create database {} template {} strategy file_copy").format(
-            sql.Identifier(name), sql.Identifier(template)
-        )
+    # To copy files is faster than to write each page to the log.
+    create = sql.SQL("create database {} template {} strategy file_copy").format(
+        sql.Identifier(name), sql.Identifier(template)
+    )
+    connection = _connected(dsn)
+    model = connection.execute(
+        "select pg_get_userbyid(datdba) from pg_database where datname = %s and not datistemplate",
+        [template],
+    ).fetchone()
+    connection.execute(
+        create + sql.SQL(" owner {}").format(sql.Identifier(*model)) if model else create
     )
     try:
+        if model:
+            connection.execute(_COPY, {"model": template, "made": name})
         yield make_conninfo(dsn, dbname=name)
     finally:
         for watch in watchers:

@@ -26,6 +26,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ..config import Committer, Target
@@ -221,7 +222,13 @@ class Session:
     def _prepare(self, conninfo: str) -> None:
         """Adds pgTAP and the helpers."""
         with psycopg.connect(conninfo, autocommit=True) as connection:
-            connection.execute("create extension if not exists pgtap")
+            row = connection.execute("select current_schemas(false)").fetchone()
+            path = row[0] if row else []
+            # Where files find it, but not among what they may count, if the database's own settings
+            # leave the choice.
+            schema = "public" if "public" in path or not path else path[0]
+            create = sql.SQL("create extension if not exists pgtap schema {}")
+            connection.execute(create.format(sql.Identifier(schema)))
             for helper in self.helpers:
                 try:
                     connection.execute(helper.read_bytes())

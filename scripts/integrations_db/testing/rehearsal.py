@@ -30,6 +30,11 @@ from . import databases, servers
 
 __all__ = ["rehearse"]
 
+# What a project sets for its tests in Python may need what is not installed here.
+_ONLY_PGTAP = (
+    *("addopts=", "filterwarnings=", "python_files=", "required_plugins="),
+    *("strict=false", "strict_config=false"),
+)
 _WHO = Committer("rehearsal", "rehearsal@localhost")  # recorded where nobody will look
 
 
@@ -113,7 +118,8 @@ def _played(
                     to=to,
                     variables=variables,
                 )
-                left = catalogue.compare(before[index], _catalogue(conn, project, before[index]))
+                after = _catalogue(conn, project, before[index])
+                left = catalogue.compare(before[index], after, exact=True)
                 script = shown(project.path(index, "revert"))
                 found = Drift(0, 0, (), "", left.differences, 0, ())
                 _alike(found, say, f"{script}:1: the revert script leaves")
@@ -151,7 +157,8 @@ def _checked(project: Project, say: Callable[[str], None]) -> None:
 
 def _catalogue(conn: Connection, project: Project, known: Catalogue | None = None) -> Catalogue:
     """Reads what there is; objects that are as in another catalogue take no room once more."""
-    found = catalogue.read(conn, (project.registry, marker.SCHEMA), conn.info.server_version)
+    ours = (project.registry, marker.SCHEMA)
+    found = catalogue.read(conn, ours, conn.info.server_version, every_role=True)
     if known is None:
         return found
     return {key: known[key] if known.get(key) == it else it for key, it in found.items()}
@@ -187,6 +194,7 @@ def _tested(
         [
             *(sys.executable, "-m", "pytest", "-p", "integrations_db.testing.entry"),
             *("-p", "no:cacheprovider", f"--pgtap-database={conninfo}", *options),
+            *("--noconftest", *(f"--override-ini={setting}" for setting in _ONLY_PGTAP)),
             *(f"--pgtap-set={name}={value}" for name, value in variables.items()),
             *(str(folder.resolve()) for folder in folders),
         ],
