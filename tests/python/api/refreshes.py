@@ -22,7 +22,7 @@ NOW = timedelta(0)
 
 
 def due_of(world: World, *tenants: UUID) -> list[UUID]:
-    """Gives the listed instances of these tenants, the earliest first, those just refreshed last."""
+    """Gives the listed instances of these tenants, the earliest first, in each of both parts."""
     listed = world.svc.list_refresh_due(100_000)
     times = [at for _, _, at in listed]
     turns = [n for n in range(1, len(times)) if times[n] < times[n - 1]]

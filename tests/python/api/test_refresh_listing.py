@@ -84,6 +84,10 @@ def test_what_failed_before_its_time_is_listed_when_it_expires(world: World, lis
 
 
 STATES = ["active", "pending", "error", "disabled", "revoked", "quarantined"]
+LEASES = [
+    *("none", "live", "expired", "backing off", "due again", "given up"),
+    *("refreshed", "refreshed long ago"),
+]
 
 
 @settings(
@@ -94,10 +98,7 @@ STATES = ["active", "pending", "error", "disabled", "revoked", "quarantined"]
         st.tuples(
             st.sampled_from(STATES),
             st.sampled_from([-3600, 0, 290, 900, None]),
-            st.sampled_from(
-                ["none", "live", "expired", "backing off", "due again", "given up"]
-                + ["refreshed", "refreshed long ago"]
-            ),
+            st.sampled_from(LEASES),
         ),
         min_size=1,
         max_size=6,
