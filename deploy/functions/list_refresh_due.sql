@@ -14,8 +14,9 @@ do $load$ begin end $load$;
 -- Ids only, because it sees all tenants; whoever claims one sets its tenant first. The two halves
 -- have an index each, and what has failed for good is in neither: it costs nothing any more. What
 -- belongs to a row is looked up in a scalar sub-select, because the plan of a join, made before the
--- limit and the time are known, may read a whole table for a few rows. What a refresh has brought may
--- be due already, and early: it comes last, or one tenant's would stand before all others for ever.
+-- limit and the time are known, may read a whole table for a few rows. What a refresh has brought
+-- may be due already, and early: it comes last, or one tenant's would stand before all others for
+-- ever.
 create function integrations.list_refresh_due(max_rows integer default 100)
 returns table (
   tenant_id uuid,

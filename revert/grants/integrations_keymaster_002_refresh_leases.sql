@@ -10,7 +10,8 @@ revoke select (
   instance_id,
   credentials_version,
   leased_until,
-  retry_at
+  retry_at,
+  refreshed_at
 ) on integrations_private.refresh_leases from integrations_keymaster;
 
 commit;
