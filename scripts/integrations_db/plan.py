@@ -762,12 +762,26 @@ def _find(plan: Plan, base: str, key: str) -> int:
         limit = plan.positions.get(f"@{tag}", [-1])[0]
         found = [position for position in found if position <= limit][-1:]
     if not found:
-        raise Failure(f'there is no change "{key}" in the plan {plan.file}')
+        near = " or ".join(f'"{it}"' for it in _similar(plan, name or base))
+        meant = f"; did you mean {near}?" if near else ""
+        raise Failure(f'there is no change "{key}" in the plan {plan.file}{meant}')
     if len(found) > 1:
         names = [f"{name}@{tag}" for index in found[:-1] for tag in plan.rework_tags[index][:1]]
         choices = ", ".join([*names, f"{name}@HEAD"])
         raise Failure(f'"{key}" is ambiguous: name one of {choices}')
     return found[0]
+
+
+def _similar(plan: Plan, key: str) -> list[str]:
+    """Returns the changes and tags that may have been meant by a key, if the plan lacks it."""
+    if key in plan.positions:  # with a tag that is not behind it
+        return []
+    from difflib import get_close_matches  # what only this needs
+
+    names = {change.name for change in plan.changes}
+    names |= {f"@{tag.name}" for change in plan.changes for tag in change.tags}
+    below = sorted(name for name in names if name.endswith(f"/{key}"))
+    return (below or get_close_matches(key, sorted(names), cutoff=0.8))[:3]
 
 
 def resolve_dependency(plan: Plan, dependency: Dependency) -> int | None:

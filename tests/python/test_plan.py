@@ -149,6 +149,24 @@ def test_unknown_references(key: str) -> None:
         find_change(Plan("empty"), key)
 
 
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("functions/doctr", '"functions/doctor"'),
+        ("doctor", '"functions/doctor"'),
+        ("doctor@v1.1.0", '"functions/doctor"'),
+        ("tables/order^", '"tables/orders"'),
+        ("@v1.0.1", '"@v1.0.0"'),
+        ("orders", '"policies/orders" or "tables/orders"'),
+    ],
+)
+def test_a_reference_with_a_typo_is_told_what_may_be_meant(key: str, meant: str) -> None:
+    names = ["tables/orders", "policies/orders", "functions/doctor", "functions/unlock"]
+    plan = parse_plan(HEAD + "".join(f"{name} {BY}\n" for name in names) + f"@v1.0.0 {BY}\n")
+    with pytest.raises(Failure, match=rf"; did you mean {re.escape(meant)}\?$"):
+        find_change(plan, key)
+
+
 @pytest.mark.parametrize("key", ["HEAD~", "ROOT^", "@v3~3"])
 def test_references_outside_the_plan(key: str) -> None:
     with pytest.raises(Failure, match=rf'^"{re.escape(key)}" lies outside the plan \S+$'):
