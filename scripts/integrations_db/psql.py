@@ -15,9 +15,10 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import IO
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -261,15 +262,28 @@ def _die_with(parent: int) -> Callable[[], None] | None:
     return bind
 
 
+def _nameless() -> IO[bytes]:
+    """Opens a file that is in no directory: nothing of it outlives us.
+
+    Where the system has that it is in memory, for a container may have no folder to write to.
+    """
+    if sys.platform == "linux":
+        return os.fdopen(os.memfd_create("service"), "w+b")
+    return TemporaryFile()
+
+
 @contextmanager
 def _process(
     command: list[str], env: Mapping[str, str], cwd: Path, service: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Runs psql; whatever ends this block ends psql, too."""
-    with TemporaryFile() as file:  # on no disk's directory: nothing of it outlives us
+    with ExitStack() as opened:
+        handed: list[int] = []
         if service:
+            file = opened.enter_context(_nameless())
             file.write(service.encode())
             file.seek(0)
+            handed = [file.fileno()]
             env = {**env, "PGSERVICEFILE": f"/dev/fd/{file.fileno()}"}
         try:
             process = subprocess.Popen(  # noqa: S603
@@ -279,7 +293,7 @@ def _process(
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=[file.fileno()] if service else [],
+                pass_fds=handed,
                 preexec_fn=_die_with(os.getpid()),
             )
         except OSError as error:

@@ -376,10 +376,22 @@ def stop_cluster(data: Path, bin_dir: Path, *, owner: Owner | None, mode: str = 
         raise Failure(f"PostgreSQL did not stop: {done.stdout.strip()}")
 
 
+def _unusable(folder: Path, why: str) -> Failure:
+    """Returns what is told where the state folder cannot be the embedded server's."""
+    return Failure(
+        f"{folder} cannot be used for the embedded server: {why}; "
+        "set INTEGRATIONS_DB_STATE to another folder, best to one that does not exist yet"
+    )
+
+
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Makes a second start wait for the first; removes what a killed one left half done."""
-    with (folder / "lock").open("w") as lock:
+    try:
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise _unusable(folder, str(error.strerror)) from None
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for stale in folder.glob(f"{_WORK}*"):
             shutil.rmtree(stale, ignore_errors=True)
@@ -407,10 +419,7 @@ def _open_folder() -> Path:
             return folder
     except OSError as error:
         why = str(error.strerror)
-    raise Failure(
-        f"{folder} cannot be used for the embedded server: {why}; "
-        "set INTEGRATIONS_DB_STATE to another folder, best to one that does not exist yet"
-    )
+    raise _unusable(folder, why)
 
 
 def require_programs() -> None:

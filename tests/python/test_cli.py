@@ -166,6 +166,29 @@ def test_a_broken_plan_is_one_message(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.static
+def test_a_machine_that_refuses_is_one_message(tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": table("a")})
+    code = (
+        "from pathlib import Path\n"
+        "from integrations_db import project\n"
+        "from integrations_db.cli.program import main\n"
+        "def full(*_, **__): raise OSError(28, 'No space left on device', 'some/where')\n"
+        "project.read_plan = full\n"
+        "main(['plan', '--json'])"
+    )
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+    )
+    assert done.stderr == "integrations-db: some/where: No space left on device\n"
+    assert json.loads(done.stdout)["error"]["exit_code"] == done.returncode == 1
+
+
 @pytest.mark.database
 def test_wrong_database_and_password(empty_database: str, tmp_path: Path) -> None:
     write_project(tmp_path, {"a": table("a")})

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -235,6 +236,18 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(PsqlFailed, match=r"deploy/x\.sql: .*connection to server") as raised:
         play(tmp_path, dsn, "\\q\n")
     assert "horse" not in str(raised.value)
+
+
+@pytest.mark.database
+def test_no_folder_is_needed_to_write_to(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container's file system may be read-only, its ``/tmp``, too."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    assert play(tmp_path, empty_database, "\\echo written\n") == ["written"]
+    if sys.platform == "linux":
+        dsn = make_conninfo(empty_database, sslpassword="correct horse")
+        assert play(tmp_path, dsn, "\\echo written\n") == ["written"]
 
 
 @pytest.mark.static

@@ -232,6 +232,18 @@ def test_three_first_starts_at_once(fresh_folder: Path) -> None:
     assert rows(server.uri(), "select 1") == [(1,)]
 
 
+def test_a_folder_that_takes_no_file_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "state"
+    (state / "lock").mkdir(parents=True)  # as little a file to write as on a read-only disk
+    monkeypatch.setenv("INTEGRATIONS_DB_STATE", str(state))
+    tmp_path.chmod(0o755)
+    for use in (server.start, server.installation):
+        with pytest.raises(Failure, match="cannot be used for the embedded server: Is a directory"):
+            use()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
 def test_the_server_stays_with_the_owner_of_its_data(
     fresh_folder: Path, monkeypatch: pytest.MonkeyPatch

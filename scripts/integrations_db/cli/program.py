@@ -115,8 +115,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             Failure.exit_code if terminated else INTERRUPTED,
             as_json,
         )
+    except OSError as error:
+        # A net for what no command expected of the machine: a disk that is full, a closed folder.
+        where = f"{error.filename}: " if error.filename else ""
+        message = f"{where}{error.strerror or error}"
+        code = _tell("\n".join([message, *_notes(error)]), Failure.exit_code, as_json)
     except Exception as error:
-        # A net for what no command expected of the database; anything else is a defect and shows.
+        # The same for the database; anything else is a defect and shows.
         psycopg = sys.modules.get("psycopg")
         if psycopg is None or not isinstance(error, psycopg.Error):
             raise
