@@ -91,7 +91,9 @@ def add(
     change = Change(name, *by, needed, _dependencies(plan, conflicts, True))
     _check_requirements(plan, change)
     lines = rewritten(text, plan.project)
-    if plan.changes and plan.changes[-1].tags:
+    # Else the first change, too, would count as a pragma; Sqitch writes such a plan.
+    pragmas_only = not plan.changes and lines[-1:] and lines[-1].lstrip().startswith("%")
+    if pragmas_only or (plan.changes and plan.changes[-1].tags):
         lines.append("")
     return _drafted([*lines, format_entry(change)], file, change)
 

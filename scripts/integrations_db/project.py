@@ -186,7 +186,10 @@ def find_root(given: Path | None = None, *, packaged: bool = True) -> Path:
     for root in (here, *ours):
         if _has_plan(root):
             return root
-    raise Usage("there is no sqitch.plan here; name the project's directory with --chdir")
+    raise Usage(
+        "there is no sqitch.plan here; name the project's directory with --chdir. A new project "
+        "begins with two lines in that file: %syntax-version=1.0.0 and %project=NAME"
+    )
 
 
 def _has_plan(root: Path) -> bool:
