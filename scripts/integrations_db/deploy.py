@@ -274,11 +274,11 @@ def deploy(
     with reported(conn):
         end = find_change(plan, to) + 1 if to is not None else len(plan.changes)
         # Looked at before the lock too: what is plainly wrong need not wait for it.
-        state.follow(project, state.read(conn, project, older=True))
+        state.follow(project, state.read(conn, project, older=True), target)
         registry.lock(conn, wait, listener.say)
         version = registry.version(conn, project.registry)
         deployed = state.read(conn, project, older=True) if version else []
-        start = state.follow(project, deployed)
+        start = state.follow(project, deployed, target)
         if to is not None and end < start:
             more = start - end
             after = "is one change" if more == 1 else f"are {more} changes"

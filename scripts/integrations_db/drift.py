@@ -91,7 +91,7 @@ def drift(
     """
     with reported(conn), _only_read():
         deployed = state.read(conn, project)
-        count = state.follow(project, deployed)
+        count = state.follow(project, deployed, target)
         if not count:
             raise Failure("no change is deployed here, so there is nothing to compare.")
         edited = state.edited(project, deployed)

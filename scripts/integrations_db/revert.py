@@ -86,7 +86,7 @@ def revert(
     run = Run(conn, target, project, who, listener, lock_timeout, variables)
     with reported(conn):
         deployed = state.read(conn, project)
-        count = state.follow(project, deployed)
+        count = state.follow(project, deployed, target)
         keep = 0
         if to is not None:
             keep = _deployed_index(plan, to, count) + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from integrations_db import registry
+from integrations_db.config import Target
 from integrations_db.errors import Changed, Failure
 from integrations_db.plan import Plan
 from integrations_db.project import Project
@@ -57,12 +58,20 @@ def stray(plan: Plan, deployed: Sequence[Deployed]) -> str | None:
     return None
 
 
-def follow(project: Project, deployed: Sequence[Deployed]) -> int:
+def follow(project: Project, deployed: Sequence[Deployed], target: Target) -> int:
     """Returns how many changes are deployed; refuses a database that left the plan."""
     if why := stray(project.plan, deployed):
+        anew = ""
+        if target.embedded:
+            from integrations_db.server import state_dir  # what only this needs is big
+
+            anew = (
+                "\nOr begin anew, if nothing in it is needed: integrations-db server stop, then "
+                f"remove {state_dir()}, which all databases of this server are in."
+            )
         raise Changed(
             f"{why}.\nNothing was touched. Use the plan this database was deployed with "
-            "(check the branch), or restore the edited lines."
+            f"(check the branch), or restore the edited lines.{anew}"
         )
     return len(deployed)
 

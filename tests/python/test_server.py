@@ -404,6 +404,19 @@ def test_deploy_without_target_uses_it(folder: Path, tmp_path: Path) -> None:
     assert run(tmp_path, "server", "url").stdout.strip() == server.uri()
 
 
+def test_a_plan_that_is_another_by_now_is_told_how_to_begin_anew(
+    folder: Path, tmp_path: Path
+) -> None:
+    write_project(tmp_path, {"a": table("anew")}, project="anew")
+    assert run(tmp_path, "deploy").returncode == 0
+    write_project(tmp_path, {"b": table("other")}, project="anew")
+    for arguments in (("deploy",), ("revert", "--all", "-y"), ("drift", server.uri())):
+        done = run(tmp_path, *arguments)
+        assert done.returncode == 4, done.stderr
+        anew = f"integrations-db server stop, then remove {folder}," in done.stderr
+        assert anew == (arguments[0] != "drift")  # a TARGET is somebody's own
+
+
 def test_no_server_yet(tmp_path: Path) -> None:
     write_project(tmp_path, {"a": table("a")})
     done = run(tmp_path, "status", INTEGRATIONS_DB_STATE=str(tmp_path / "none"))
