@@ -289,7 +289,7 @@ def deploy(
         stale = _unfinished(run, deployed, start, end, resume, log_only)
         if changed := state.edited(project, deployed):
             listener.say(
-                "warning: the deploy scripts of these deployed changes were edited since, "
+                "warning: the deploy scripts of these deployed changes were edited or removed since, "
                 f"which changes nothing in this database: {', '.join(changed)}"
             )
         with _unread():

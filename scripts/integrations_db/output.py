@@ -172,7 +172,7 @@ def status_text(project: Project, database: str, state: Status) -> Iterator[str]
     for it in state.pending:
         yield f"  {it.change.title}" + ("" if it.why is None else f" ({it.execution}: {it.why})")
     if state.changed:
-        yield "Edited since their deployment (which changed nothing in the database):"
+        yield "Edited or removed since their deployment (which changed nothing in the database):"
         yield from (f"  {name}" for name in state.changed)
     for begun in state.unfinished:
         yield (

@@ -51,7 +51,7 @@ def server_stop() -> None:
     echo("stopped" if engine.stop() else "not running")
 
 
-@server.command("status")
+@server.command("status", short_help="Show whether it runs, and where it is kept.")
 @click.pass_context
 def server_status(ctx: click.Context) -> None:
     """Show whether it runs, and where it is kept; exit code 1 when it does not run."""
