@@ -289,8 +289,8 @@ def deploy(
         stale = _unfinished(run, deployed, start, end, resume, log_only)
         if changed := state.edited(project, deployed):
             listener.say(
-                "warning: the deploy scripts of these deployed changes were edited or removed since, "
-                f"which changes nothing in this database: {', '.join(changed)}"
+                "warning: the deploy scripts of these deployed changes were edited or removed "
+                f"since, which changes nothing in this database: {', '.join(changed)}"
             )
         with _unread():
             steps = _steps(run, range(start, end), verify, log_only, version is not None)

@@ -102,8 +102,8 @@ def docs(
     problems = [*made.missing]
     if check and stale:
         problems.append(
-            f"{counted(len(stale), 'document')} of {len(made.texts)} stale; renew: the same command "
-            "without --check"
+            f"{counted(len(stale), 'document')} of {len(made.texts)} stale; renew: the same "
+            "command without --check"
         )
     if problems:
         raise (Changed if check else Failure)("\n".join(problems))
