@@ -343,6 +343,24 @@ def test_what_a_project_needs_for_its_tests_in_python_is_not_needed(
     assert "1 passed" in done.stdout
 
 
+def test_a_folder_without_a_plan_is_no_project(tmp_path: Path) -> None:
+    for project in (".", "nosuch"):
+        done, _ = _rehearse(tmp_path, "local", project=project)
+        assert done.returncode in (1, 2) and "::group::" not in done.stdout
+    done, annotations = _rehearse(tmp_path, "local")
+    assert annotations == [f"::error ::{tmp_path} has no sqitch.plan"]
+
+
+def test_what_proves_something_says_of_which_project(tmp_path: Path) -> None:
+    told = "there is no sqitch.plan here: this is about the plan that came with integrations-db"
+    assert told in run(tmp_path, "check").stderr
+    assert told in run(tmp_path, "rehearse", "--server", "nosuch").stderr
+    _write(tmp_path, GOOD)
+    assert told not in run(tmp_path, "check").stderr
+    (tmp_path / "below").mkdir()
+    assert told not in run(tmp_path / "below", "--chdir", "..", "check").stderr
+
+
 def test_without_pgtap_files_the_rest_is_done(tmp_path: Path, lent_cluster: Server) -> None:
     write_project(tmp_path, GOOD)
     done, _ = _rehearse_alone(tmp_path, lent_cluster.dsn)

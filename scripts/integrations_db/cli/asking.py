@@ -10,7 +10,7 @@ import click
 
 from integrations_db.cli.group import cli
 from integrations_db.cli.options import json_option, target_argument
-from integrations_db.cli.session import configured, embedded, opened, session
+from integrations_db.cli.session import configured, embedded, opened, session, tell_packaged
 from integrations_db.errors import Changed, Failure, Pending
 from integrations_db.terminal import echo, echo_json, on_github
 
@@ -134,6 +134,7 @@ def check(ctx: click.Context, target: str | None, strict: bool, as_json: bool) -
     from integrations_db.project import load_project
 
     root, _, where = configured(ctx, target)
+    tell_packaged(ctx, root)
     place = name = None
     checked = ""
     try:

@@ -9,7 +9,7 @@ import click
 
 from integrations_db.cli.group import cli
 from integrations_db.cli.options import json_option, set_option, target_argument
-from integrations_db.cli.session import configured, session
+from integrations_db.cli.session import configured, session, tell_packaged
 from integrations_db.errors import Changed, Failure, Usage
 from integrations_db.terminal import echo, echo_json
 
@@ -67,6 +67,7 @@ def docs(
     from integrations_db.script import shown
 
     root, config, where = configured(ctx, target)
+    tell_packaged(ctx, root)
     project = load_project(root, where)
     folder = folder or _folder(project)
     schemas = schemas or config.all("docs.schema")

@@ -10,7 +10,7 @@ import click
 
 from integrations_db.cli.group import cli
 from integrations_db.cli.options import json_option, set_option, target_argument
-from integrations_db.cli.session import configured, opened, session
+from integrations_db.cli.session import configured, opened, session, tell_packaged
 from integrations_db.errors import Changed, Failure
 from integrations_db.terminal import echo, echo_json, on_github
 
@@ -160,6 +160,7 @@ def rehearse(
             f"rehearse needs the module {error.name}; install it: pip install integrations-db[test]"
         ) from None
     root, _, target = configured(ctx, None)
+    tell_packaged(ctx, root)
     tap = folders or tuple(it for it in [root / "tests" / "pgtap"] if it.is_dir())
     rehearsed(
         load_project(root, target),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,14 +13,12 @@ from integrations_db.errors import Failure
 from integrations_db.terminal import echo
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from integrations_db.config import Config, Target
     from integrations_db.project import Project
     from integrations_db.registry import Connection
     from integrations_db.transaction import Listener
 
-__all__ = ["configured", "embedded", "opened", "session"]
+__all__ = ["configured", "embedded", "opened", "session", "tell_packaged"]
 
 
 def configured(
@@ -35,6 +34,20 @@ def configured(
     root = find_root(ctx.obj, packaged=packaged)
     config = load_config(root)
     return root, config, resolve_target(config, given)
+
+
+def tell_packaged(ctx: click.Context, root: Path) -> None:
+    """Says that a project is not the one that somebody may think to be in.
+
+    To deploy what came with this program from any folder is meant so; what proves something about
+    a project must not do so about another one unnoticed.
+    """
+    if ctx.obj is None and root != Path.cwd():
+        echo(
+            "    there is no sqitch.plan here: this is about the plan that came with "
+            "integrations-db; --chdir names another project's directory",
+            err=True,
+        )
 
 
 def opened(ctx: click.Context, given: str | None, create: bool = False) -> tuple[Project, Target]:
