@@ -134,7 +134,8 @@ def check(ctx: click.Context, target: str | None, strict: bool, as_json: bool) -
     from integrations_db.project import load_project
 
     root, _, where = configured(ctx, target)
-    tell_packaged(ctx, root)
+    if not target:
+        tell_packaged(ctx, root)
     place = name = None
     checked = ""
     try:

@@ -67,7 +67,8 @@ def docs(
     from integrations_db.script import shown
 
     root, config, where = configured(ctx, target)
-    tell_packaged(ctx, root)
+    if where is None:
+        tell_packaged(ctx, root)
     project = load_project(root, where)
     folder = folder or _folder(project)
     schemas = schemas or config.all("docs.schema")

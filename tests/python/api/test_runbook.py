@@ -10,7 +10,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
-from small_project import run, run_json
+from small_project import run, run_json, table, write_project
 
 from integrations_db.testing import databases
 
@@ -56,6 +56,25 @@ def test_an_administrator_who_is_no_superuser_prepares_a_database(
         world.superuser.run(f'drop database if exists "{database}"')
         world.superuser.run(f'drop role if exists "{deployer}"')
         databases.drop_login(user, world.dsn)
+
+
+def test_a_login_that_only_looks(empty_database: str, login: Login, tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": table("a")})
+    assert run(tmp_path, "deploy", empty_database).returncode == 0
+    pipeline = login("pg_monitor", empty_database)
+    assert run(tmp_path, "status", "--check", pipeline).returncode == 1
+    made, *grants = statements(section("A login that only looks"))
+    assert (made, len(grants)) == ("create role pipeline login", 2)
+    name = str(conninfo_to_dict(pipeline)["user"])
+    with psycopg.connect(empty_database, autocommit=True) as conn:
+        for statement in grants:
+            conn.execute(statement.replace("pipeline", f'"{name}"').encode())
+    for asked in (("status", "--check"), ("log",), ("check",)):
+        done = run(tmp_path, *asked, pipeline)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert run(tmp_path, "revert", "--all", "-y", pipeline).returncode == 1
+    with psycopg.connect(empty_database, autocommit=True) as conn:
+        conn.execute(f'drop owned by "{name}"'.encode())
 
 
 def test_what_to_watch_finds_it(world: World, login: Login) -> None:
