@@ -153,7 +153,7 @@ def connect(
         # libpq's own message repeats parts of the string, a password among them.
         raise Usage(
             "TARGET cannot be read as a PostgreSQL connection string; "
-            "a URI needs special characters escaped (%40 for @)"
+            "check the names of its options; a URI needs special characters escaped (%40 for @)"
         ) from None
     # Scripts are read as UTF-8, so they are sent as UTF-8.
     settings: dict[str, Any] = {
@@ -205,10 +205,14 @@ def _unreachable(error: psycopg.Error, given: dict[str, Any]) -> str:
     text = plain(str(error).strip(), given)
     if "password authentication failed" in text or "no password supplied" in text:
         advice = "Check user and password: PGPASSWORD, ~/.pgpass, or passfile= in the URI."
-    elif "certificate" in text or "private key" in text:
+    elif "no pg_hba.conf entry" in text:
+        advice = "Have the connection allowed in pg_hba.conf; if it asks for TLS, set sslmode."
+    elif any(it in text for it in ("certificate", "private key", "support SSL", "SSL error")):
         advice = "Check sslmode, sslrootcert, sslcert, sslkey and sslpassword of the TARGET."
     elif "local user with ID" in text:  # of a container that knows its user by number only
         advice = "Name the user of the database: postgresql://USER@..., or PGUSER."
+    elif "definition of service" in text or "service file" in text:
+        advice = "Check ~/.pg_service.conf, or the file that PGSERVICEFILE names."
     elif "does not exist" in text:
         advice = "Create it first, or correct the TARGET."
     else:

@@ -21,7 +21,7 @@ from integrations_db.config import (
     parse_config,
     resolve_target,
 )
-from integrations_db.database import plain
+from integrations_db.database import _unreachable, plain
 from integrations_db.errors import Failure, Usage
 
 SECRET = "hunter2-do-not-print"  # noqa: S105
@@ -187,6 +187,37 @@ def test_a_machine_that_refuses_is_one_message(tmp_path: Path) -> None:
     )
     assert done.stderr == "integrations-db: some/where: No space left on device\n"
     assert json.loads(done.stdout)["error"]["exit_code"] == done.returncode == 1
+
+
+@pytest.mark.static
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("service=nosuch", "Check ~/.pg_service.conf"),
+        ("hots=localhost", "check the names of its options"),
+        ("postgresql://me@localhost/app?sslmod=require", "check the names of its options"),
+    ],
+)
+def test_a_target_that_leads_nowhere_is_told_what_to_check(
+    tmp_path: Path, target: str, why: str
+) -> None:
+    write_project(tmp_path, {"a": table("a")})
+    done = run(tmp_path, "status", target, PGSERVICEFILE=str(tmp_path / "none"))
+    assert done.returncode in (1, 2) and why in done.stderr
+
+
+@pytest.mark.static
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("server does not support SSL, but SSL was required", "Check sslmode"),
+        ("SSL error: tlsv1 alert protocol version", "Check sslmode"),
+        ('FATAL:  no pg_hba.conf entry for host "::1", user "me", no encryption', "pg_hba.conf"),
+    ],
+)
+def test_who_refuses_a_connection_is_told_with_it(text: str, advice: str) -> None:
+    told = _unreachable(psycopg.OperationalError(text), {})
+    assert advice in told.partition("Nothing was touched. ")[2]
 
 
 @pytest.mark.database
