@@ -445,6 +445,23 @@ def test_workflows_make_what_the_makefile_has() -> None:
 
 
 @pytest.mark.static
+def test_each_job_installs_what_its_tests_want() -> None:
+    """With ``CI`` set, as GitHub sets it, a test without its program fails."""
+    text = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    jobs = dict(re.findall(r"^  (\w+):\n(    name: .*?)(?=^  \S|\Z)", text, re.M | re.S))
+    wanted = {
+        "lint": {"sqitch", "postgresql-client", "zsh", "fish", "plantuml"},
+        "test": {"sqitch", "postgresql-client", "pgbouncer", "golang-go"},
+        "package": {"sqitch"},
+    }
+    tested = {name for name, job in jobs.items() if re.search(r"make (lint|test)\b", job)}
+    assert tested == set(wanted)
+    for name, programs in wanted.items():
+        commands = "".join(re.findall(r"apt-get install (.*?)\n(?! {12})", jobs[name], re.S))
+        assert programs <= set(commands.split()), name
+
+
+@pytest.mark.static
 def test_the_document_names_inputs_and_steps() -> None:
     page = (ROOT / "docs" / "ci.md").read_text()
     (table_,) = re.findall(r"^\| Input .*?\n\n", page, re.M | re.S)
