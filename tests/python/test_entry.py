@@ -180,6 +180,7 @@ def test_a_fixture_of_the_project_wins_and_starts_no_server(
     ("settings", "options", "says"),
     [
         ("", ("--pgtap-path=nowhere",), "*there is no folder *nowhere"),
+        ("pgtap_helpers = nowhere", (), "*pgtap_helpers: there is no folder *nowhere"),
         ("pgtap_variables = se cret=1", (), "*expected NAME=VALUE*"),
         ("", ("--pgtap-set=se-cret",), "*expected NAME=VALUE*"),
         ("pgtap_project = elsewhere", (), "*pgtap_project: *elsewhere has no sqitch.plan"),

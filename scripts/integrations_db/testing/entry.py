@@ -84,6 +84,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not (config.getini("pgtap_paths") or config.getoption("pgtap_path")):
         return
     variables(config)
+    helpers = config.getini("pgtap_helpers")
+    if helpers and not (config.rootpath / helpers).is_dir():
+        raise pytest.UsageError(f"pgtap_helpers: there is no folder {config.rootpath / helpers}")
     for folder in folders(config):
         if not folder.is_dir():
             raise pytest.UsageError(f"pgtap_paths: there is no folder {folder}")
