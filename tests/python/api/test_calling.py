@@ -124,6 +124,21 @@ def test_in_sql(world: World) -> None:
     assert answers[-1] == {"api_key": "by SQL"}
 
 
+def test_lists(world: World) -> None:
+    tenant_id, instance_id = world.new_stored()
+    connectors, instances = the("sql", "integration_definitions"), the("sql", "instance_overview")
+    for client in (world.tenant, world.svc):
+        ids = [row[0] for row in client.rows(connectors)]
+        with client.within(tenant_id):
+            [listed] = client.rows(instances)
+            [(definition,)] = client.rows(
+                "select integration_id from integrations.instance_overview"
+            )
+        assert (listed[0], listed[4], listed[6]) == (instance_id, "active", True)
+        assert definition in ids
+        assert client.rows(instances) == []
+
+
 def test_the_login_of_the_service(world: World) -> None:
     name = f"connector_{uuid4().hex}"
     script = the("sql", "create role").replace("connector_service", name)
