@@ -9,7 +9,6 @@ import pytest
 from small_project import require
 
 from .deployment import ROOT
-from .world import World
 
 PROMPT = re.compile(r"^app=\*?[#>] ")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -25,7 +24,7 @@ def _same(text: str) -> list[str]:
 
 
 @pytest.mark.database
-def test_the_session_is_what_psql_shows(world: World) -> None:
+def test_the_session_is_what_psql_shows(database: str) -> None:
     program = require("psql")
     [session] = re.findall(
         r"^```text\n(app=# .*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S
@@ -34,7 +33,7 @@ def test_the_session_is_what_psql_shows(world: World) -> None:
     typed = "".join(PROMPT.sub("", line) for line in lines if PROMPT.match(line))
     shown = "".join(line for line in lines if not PROMPT.match(line))
     done = subprocess.run(  # noqa: S603
-        [program, "--no-psqlrc", "--quiet", world.dsn],
+        [program, "--no-psqlrc", "--quiet", database],
         input=f"{typed}rollback;\n",
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
