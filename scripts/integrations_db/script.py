@@ -11,6 +11,7 @@ A deploy or revert script that would do nothing and yet count as done is refused
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -471,7 +472,10 @@ def read_script(path: Path, kind: Kind, variables: Mapping[str, str] | None = No
         raise ScriptError(f"{shown(path)}: cannot be read: {error.strerror}") from None
     if b"\0" in raw:
         line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
-        raise ScriptError(f"{shown(path)}:{line}: holds a NUL character, which no statement can")
+        why = "holds a NUL character, which no statement can"
+        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            why = "is UTF-16; save it as UTF-8"
+        raise ScriptError(f"{shown(path)}:{line}: {why}")
     try:
         source = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

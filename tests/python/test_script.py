@@ -391,6 +391,11 @@ def test_files_that_are_no_scripts(tmp_path: Path) -> None:
         read(tmp_path, "a;\nselect '\0';\nb '\0';\n")
     with pytest.raises(ScriptError, match=r"x\.sql:2: .*NUL"):
         read(tmp_path, "\n\0")
+    for encoding in ("utf-16", "utf-16-be"):
+        text = "\ufeffselect 1;".encode(encoding).removeprefix(b"\xff\xfe")
+        (tmp_path / "wide.sql").write_bytes(text)
+        with pytest.raises(ScriptError, match=r"wide\.sql:1: is UTF-16; save it as UTF-8$"):
+            read_script(tmp_path / "wide.sql", "deploy")
 
 
 def test_places_count_characters(tmp_path: Path) -> None:
