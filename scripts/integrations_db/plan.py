@@ -44,6 +44,7 @@ __all__ = [
     "note_of",
     "parse_dependency",
     "parse_plan",
+    "perhaps_meant",
     "plan_text",
     "read_plan",
     "resolve_dependency",
@@ -762,9 +763,8 @@ def _find(plan: Plan, base: str, key: str) -> int:
         limit = plan.positions.get(f"@{tag}", [-1])[0]
         found = [position for position in found if position <= limit][-1:]
     if not found:
-        near = " or ".join(f'"{it}"' for it in _similar(plan, name or base))
-        meant = f"; did you mean {near}?" if near else ""
-        raise Failure(f'there is no change "{key}" in the plan {plan.file}{meant}')
+        perhaps = perhaps_meant(plan, name or base)
+        raise Failure(f'there is no change "{key}" in the plan {plan.file}{perhaps}')
     if len(found) > 1:
         names = [f"{name}@{tag}" for index in found[:-1] for tag in plan.rework_tags[index][:1]]
         choices = ", ".join([*names, f"{name}@HEAD"])
@@ -772,16 +772,18 @@ def _find(plan: Plan, base: str, key: str) -> int:
     return found[0]
 
 
-def _similar(plan: Plan, key: str) -> list[str]:
-    """Returns the changes and tags that may have been meant by a key, if the plan lacks it."""
+def perhaps_meant(plan: Plan, key: str) -> str:
+    """Returns the end of a message: which changes and tags may be meant by a key with a typo."""
     if key in plan.positions:  # with a tag that is not behind it
-        return []
+        return ""
     from difflib import get_close_matches  # what only this needs
 
     names = {change.name for change in plan.changes}
     names |= {f"@{tag.name}" for change in plan.changes for tag in change.tags}
     below = sorted(name for name in names if name.endswith(f"/{key}"))
-    return (below or get_close_matches(key, sorted(names), cutoff=0.8))[:3]
+    near = (below or get_close_matches(key, sorted(names), cutoff=0.8))[:3]
+    choices = " or ".join(f'"{name}"' for name in near)
+    return f"; did you mean {choices}?" if near else ""
 
 
 def resolve_dependency(plan: Plan, dependency: Dependency) -> int | None:

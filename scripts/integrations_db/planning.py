@@ -25,6 +25,7 @@ from integrations_db.plan import (
     lines_of,
     parse_dependency,
     parse_plan,
+    perhaps_meant,
     rewritten,
 )
 
@@ -124,7 +125,8 @@ def rework(
     """
     plan = parse_plan(text, file)
     if not is_name(name) or name not in plan.positions:
-        raise Failure(f'{file}: there is no change "{name}" to rework: integrations-db add {name}')
+        perhaps = perhaps_meant(plan, name) or f": integrations-db add {name}"
+        raise Failure(f'{file}: there is no change "{name}" to rework{perhaps}')
     index = plan.positions[name][-1]
     tagged = [number for number, change in enumerate(plan.changes) if change.tags]
     if not tagged or tagged[-1] < index:
@@ -216,7 +218,10 @@ def _check_requirements(plan: Plan, change: Change) -> None:
     ]
     if unknown:
         names = ", ".join(f'"{key}"' for key in unknown)
-        raise Failure(f'"{change.name}" cannot require {names}: not in the plan {plan.file}')
+        perhaps = perhaps_meant(plan, unknown[0]) if len(unknown) == 1 else ""
+        raise Failure(
+            f'"{change.name}" cannot require {names}: not in the plan {plan.file}{perhaps}'
+        )
 
 
 def _known(plan: Plan, dependency: Dependency) -> bool:

@@ -158,6 +158,14 @@ def test_the_first_change_of_a_plan_of_pragmas(end: str) -> None:
     assert [change.name for change in drafted.plan.changes] == ["a"]
 
 
+def test_a_name_with_a_typo_is_told_what_may_be_meant() -> None:
+    text = f"{HEAD}tables/orders {BY}\n@v1 {BY}\n"
+    with pytest.raises(Failure, match=r'to rework; did you mean "tables/orders"\?$'):
+        planning.rework(text, "sqitch.plan", "tables/order", WHO, "n", at=AT)
+    with pytest.raises(Failure, match=r'not in the plan \S+; did you mean "tables/orders"\?$'):
+        planning.add(text, "sqitch.plan", "x", WHO, "n", ["tables/ordres"], at=AT)
+
+
 def test_two_lines_within_a_second_are_in_order() -> None:
     text = HEAD
     for name in "abc":
