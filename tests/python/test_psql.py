@@ -188,6 +188,7 @@ def test_the_value_of_a_variable_is_not_shown_with_an_error(
         play(tmp_path, empty_database, "select nosuch;\n")
 
 
+@pytest.mark.database
 def test_warnings_are_no_errors(empty_database: str, tmp_path: Path) -> None:
     with pytest.raises(PsqlFailed) as raised:
         play(tmp_path, empty_database, "select 1 / 0;\nrollback;\n")
