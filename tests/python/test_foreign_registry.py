@@ -109,8 +109,9 @@ def test_nothing_in_a_registry_is_called(
     mallory.execute(CATCH.encode())
     mallory.execute(REGISTRY[kind].encode())
     mallory.execute("delete from evil.caught")
-    for command in ("status", "verify", "check", "drift", "deploy", "log"):
-        done = run(tmp_path, command, empty_database)
+    (tmp_path / "docs").mkdir()
+    for command in ("status", "verify", "check", "drift", "docs", "deploy", "revert --all -y", "log"):
+        done = run(tmp_path, *command.split(), empty_database)
         said = done.stdout + done.stderr
         assert not caught(empty_database), command
         if command != "log" or "sqitch.events" in REGISTRY[kind]:
