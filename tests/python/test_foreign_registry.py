@@ -110,7 +110,16 @@ def test_nothing_in_a_registry_is_called(
     mallory.execute(REGISTRY[kind].encode())
     mallory.execute("delete from evil.caught")
     (tmp_path / "docs").mkdir()
-    for command in ("status", "verify", "check", "drift", "docs", "deploy", "revert --all -y", "log"):
+    for command in (
+        "status",
+        "verify",
+        "check",
+        "drift",
+        "docs",
+        "deploy",
+        "revert --all -y",
+        "log",
+    ):
         done = run(tmp_path, *command.split(), empty_database)
         said = done.stdout + done.stderr
         assert not caught(empty_database), command
