@@ -204,3 +204,25 @@ def test_whoever_owns_a_registry_may_have_triggers_in_it(
         conn.execute(REGISTRY["trigger"].encode())
     assert run(tmp_path, "deploy", empty_database).returncode == 0
     assert caught(empty_database)
+
+
+def test_a_script_for_psql_shows_no_control_characters(
+    mallory: psycopg.Connection, empty_database: str, tmp_path: Path
+) -> None:
+    """psql writes a message as it comes, also to a terminal."""
+    write_project(tmp_path, {"a": table("a")})
+    make_registry(mallory)
+    script, hostile = written(tmp_path), "x\x1b]0;title\x07"
+    mallory.execute(
+        "insert into sqitch.changes values"
+        " (%(t)s, %(t)s, %(t)s, 'small', '', now(), %(t)s, %(t)s, now(), %(t)s, %(t)s)",
+        {"t": hostile},
+    )
+    done = psql(empty_database, script, tmp_path)
+    assert "Found: x?]0;title? (ID x?]0;title?), deployed at " in done.stderr
+    assert "\x1b" not in done.stderr
+    mallory.execute("delete from sqitch.changes")
+    mallory.execute("update sqitch.projects set uri = %s", [hostile])
+    done = psql(empty_database, script, tmp_path)
+    assert "with the URI x?]0;title?." in done.stderr
+    assert "\x1b" not in done.stderr
