@@ -2674,17 +2674,22 @@ place, and returns it. Fails if it has entries of other months.';
 CREATE FUNCTION integrations_private.check_config(config jsonb) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
+    AS $_$
 begin
   if pg_catalog.jsonb_typeof(check_config.config) is distinct from 'object'
+     -- Of so many bytes none has a short text, and to look into millions of values takes long.
+     or pg_catalog.pg_column_size(check_config.config) > 524288
+     -- Many a reader of JSON fails at deep nesting, and with it a list of all tenants' rows.
+     or check_config.config @? '$.**{101}'
      or not integrations_private.numbers_are_short(check_config.config)
      or pg_catalog.octet_length(check_config.config::text) > 65536
   then
     raise exception 'config must be a JSON object of at most 64 KiB'
-      using errcode = '22023';
+      using errcode = '22023',
+            hint = 'Not nested over 100 levels; numbers count as written out.';
   end if;
 end;
-$$;
+$_$;
 
 
 ALTER FUNCTION integrations_private.check_config(config jsonb) OWNER TO integrations_owner;
@@ -2693,7 +2698,8 @@ ALTER FUNCTION integrations_private.check_config(config jsonb) OWNER TO integrat
 -- Name: FUNCTION check_config(config jsonb); Type: COMMENT; Schema: integrations_private; Owner: integrations_owner
 --
 
-COMMENT ON FUNCTION integrations_private.check_config(config jsonb) IS 'Refuses a configuration that is not a JSON object, or too large. Errors: 22023.';
+COMMENT ON FUNCTION integrations_private.check_config(config jsonb) IS 'Refuses a configuration that is not a JSON object, too large, or nested over 100 levels. Errors:
+22023.';
 
 
 --

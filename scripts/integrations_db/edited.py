@@ -6,6 +6,7 @@ with other line ends, else the versions that git has of the file.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from hashlib import sha1
@@ -21,6 +22,9 @@ __all__ = ["difference", "same_code"]
 
 _VERSIONS = 100  # of a file, at most
 _SECONDS = 10  # for git, at most
+# Its own configuration could name programs to be run: to verify signatures, to watch files; and to
+# fetch what is missing (``_git`` forbids every protocol).
+_CALM = ("-c", "log.showSignature=false", "-c", "core.fsmonitor=false")
 
 
 def difference(root: Path, path: Path, there: Deployed) -> str:
@@ -86,7 +90,8 @@ def _git(folder: Path, *arguments: str) -> bytes | None:
     """Returns what git prints; None when it fails, is not installed, or knows nothing of this."""
     try:
         done = subprocess.run(  # noqa: S603
-            ["git", "-C", str(folder), "--no-pager", *arguments],  # noqa: S607
+            ["git", "-C", str(folder), "--no-pager", *_CALM, *arguments],  # noqa: S607
+            env={**os.environ, "GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

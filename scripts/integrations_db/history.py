@@ -13,6 +13,7 @@ from typing import Literal, get_args
 from psycopg import sql
 
 from integrations_db.registry import Connection, named
+from integrations_db.strangers import refuse
 
 __all__ = ["KINDS", "Event", "Kind", "history"]
 
@@ -77,12 +78,14 @@ def history(
         The events, or None when the database has no registry.
 
     Raises:
+        Failure: a stranger has put something there.
         psycopg.Error: the registry cannot be read.
     """
     events = sql.Identifier(registry, "events").as_string(conn)
     found = conn.execute("select pg_catalog.to_regclass(%s) is not null", (events,)).fetchone()
     if not found or not found[0]:
         return None
+    refuse(conn, registry, ["events"])
     rows = conn.execute(
         sql.SQL(
             "select event, project, change, change_id, note, requires, conflicts, tags,"

@@ -23,8 +23,10 @@ from integrations_db.database import session_user
 from integrations_db.errors import Failure
 from integrations_db.plan import Change
 from integrations_db.registry import NAMES, Connection, literal
+from integrations_db.strangers import refuse
 
 __all__ = [
+    "NAME",
     "SCHEMA",
     "TABLE",
     "Action",
@@ -72,7 +74,8 @@ select not exists (select from integrations_db.unfinished_scripts)
  where n.nspname = 'integrations_db' and c.relname = 'unfinished_scripts'"""
 _OURS = "Made by integrations-db for unfinished scripts; goes with the last of them."
 SCHEMA = "integrations_db"
-TABLE = f"{SCHEMA}.unfinished_scripts"
+NAME = "unfinished_scripts"
+TABLE = f"{SCHEMA}.{NAME}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +139,18 @@ def unfinished(conn: Connection, registry: str, project: str) -> list[Unfinished
 
 
 def _there(conn: Connection) -> bool:
-    """Tells whether any script is marked."""
+    """Tells whether any script is marked.
+
+    Raises:
+        Failure: what is there is a stranger's.
+    """
     row = conn.execute(
         "select 1 from pg_catalog.pg_class as c"
         "  join pg_catalog.pg_namespace as n on n.oid = c.relnamespace"
         " where n.nspname = 'integrations_db' and c.relname = 'unfinished_scripts'"
     ).fetchone()
+    if row is not None:
+        refuse(conn, SCHEMA, [NAME])
     return row is not None
 
 

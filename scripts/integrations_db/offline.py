@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 from psycopg import sql
 
-from integrations_db import __version__, marker, psql, registry
+from integrations_db import __version__, marker, psql, registry, strangers
 from integrations_db.database import FRESH, OWN_PATH, PATH_OF_CLIENT, STAY, adopting, stores
 from integrations_db.deploy import requirements
 from integrations_db.errors import Failure, Usage
@@ -485,6 +485,7 @@ def _rendered(
 
     plan, revert = project.plan, kind == "revert"
     storing = any(step.stores for step in steps)
+    all_atomic = all(step.atomic for step in steps)
     environment = Environment(  # noqa: S701  # it writes SQL, no HTML
         loader=PackageLoader("integrations_db"),
         undefined=StrictUndefined,
@@ -542,7 +543,7 @@ def _rendered(
         if revert
         else "",
         steps=steps,
-        any_apart=not all(step.atomic for step in steps),
+        any_apart=not all_atomic,
         variables=[
             psql.set_command("registry", project.registry),
             *(psql.set_commands(shared) if known.shared else []),
@@ -557,6 +558,10 @@ def _rendered(
         create_registry=creation[1].strip(),
         release=registry.release(None, project.registry, registry.VERSION, None),
         registration=registry.registration(None, project.registry, plan, None),
+        strange=[
+            strangers.query(project.registry, registry.TABLES),
+            *([] if all_atomic else [strangers.query(marker.SCHEMA, [marker.NAME])]),
+        ],
         lock_key=registry.LOCK_KEY,
         lock_changes=registry.lock_changes(project.registry),
         keep_lock=registry.keep_lock(),

@@ -78,6 +78,8 @@ _UNSEEN = ("sslpassword", "oauth_client_secret")
 _SERVICE = "integrations-db"
 _LOCATED = re.compile(r"psql:(?P<file>.+?):(?P<line>\d+): (?P<text>.*)", re.DOTALL)
 _STATE = re.compile(r"(?P<severity>\S+):\s+(?P<state>[0-9A-Z]{5}): ")
+# The part of a statement that psql shows with an error, and the line that points into it.
+_EXCERPT = re.compile(r"LINE \d+: |\s*\^$")
 _KEPT = 500  # lines of output, for the error message
 _PATIENCE = 5.0  # seconds for psql to cancel what the server does for it
 
@@ -402,6 +404,7 @@ def run(
         setting += f"{lock_timeout};\n"
     secrets = conninfo_to_dict(target.dsn)
     lines: deque[str] = deque(maxlen=_KEPT)
+    told = False  # whether what comes is of a message
     with _process([*command, "--file=-", f"--file={file}"], env, cwd, service) as process:
         assert process.stdin and process.stdout  # noqa: S101  # both are pipes
         with suppress(BrokenPipeError):  # it tells why it has ended
@@ -409,7 +412,11 @@ def run(
             process.stdin.close()
         for raw in process.stdout:
             line = plain(raw.decode(errors="replace").rstrip("\r\n"), secrets)
-            if line.startswith("LOCATION:  "):  # in the server's own source
+            told = told or line.startswith("psql:")
+            if line.startswith("LOCATION:  "):  # in the server's own source; the end of a message
+                told = False
+                continue
+            if told and variables and _EXCERPT.match(line):  # with a value in it, perhaps cut
                 continue
             lines.append(line)
             output(re.sub(r"(: \S+:\s+)00000: ", r"\1", line))

@@ -23,11 +23,13 @@ from psycopg import sql
 from integrations_db.config import Committer
 from integrations_db.errors import Failure, Locked
 from integrations_db.plan import Change, Plan, Tag
+from integrations_db.strangers import refuse
 
 __all__ = [
     "LOCK_KEY",
     "LOCK_LOST",
     "NAMES",
+    "TABLES",
     "VERSION",
     "Connection",
     "Deployed",
@@ -81,6 +83,7 @@ _TABLES = {
     "dependencies": {"change_id", "type", "dependency", "dependency_id"},
     "events": {"event", "change_id", "change", "project", "requires", "conflicts", "tags"},
 }
+TABLES = (*_TABLES, "releases")
 # From Sqitch (lib/App/Sqitch/Engine/Upgrade/pg-*.sql); see registry.sql for its licence.
 _UPGRADES: dict[str, LiteralString] = {
     "1.0": """
@@ -140,7 +143,8 @@ def version(conn: Connection, registry: str) -> str | None:
     """Returns the version of the registry: None when there is none, "0" before Sqitch 0.999.
 
     Raises:
-        Failure: it is newer than what this tool writes, or the schema holds something else.
+        Failure: it is newer than what this tool writes, or the schema holds something else, or
+            something of a stranger.
     """
     found: dict[str, set[str]] = {}
     for table, column in conn.execute(
@@ -148,7 +152,7 @@ def version(conn: Connection, registry: str) -> str | None:
         "  join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum > 0"
         " where c.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(%s))"
         "   and c.relname = any (%s) and c.relkind in ('r', 'p', 'v', 'm', 'f')",
-        (registry, [*_TABLES, "releases"]),
+        (registry, list(TABLES)),
     ):
         found.setdefault(table, set()).add(column)
     if not found:
@@ -162,6 +166,7 @@ def version(conn: Connection, registry: str) -> str | None:
             "table. Nothing was touched; name another schema in sqitch.conf (engine.pg.registry), "
             "or restore the registry from a backup."
         )
+    refuse(conn, registry, TABLES)
     if "releases" not in found:
         return "0"
     # As text a real has as many digits as extra_float_digits says: 1.1 may become 1.

@@ -199,7 +199,31 @@ def _run(command: Sequence[str | Path], owner: Owner | None) -> subprocess.Compl
 def give(path: Path, owner: Owner | None) -> None:
     """Makes the server's user the owner of a path, where that is not this user."""
     if owner:
-        os.chown(path, owner.uid, owner.gid)
+        os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
+
+
+def _make_log(log: Path, owner: Owner | None) -> None:
+    """Makes the server's log, unless it is there.
+
+    The folder may be that of the server's user, of whom we may be root: no link of his is followed
+    to where no file is yet, or he would get one there.
+
+    Raises:
+        Failure: there is a link that leads nowhere.
+    """
+    if log.exists():
+        return
+    try:
+        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        if log.exists():  # another start has just made it
+            return
+        raise Failure(f"{log} is a link that leads nowhere; remove it") from None
+    try:
+        if owner:
+            os.fchown(handle, owner.uid, owner.gid)
+    finally:
+        os.close(handle)
 
 
 def major_version(bin_dir: Path, owner: Owner | None) -> int:
@@ -233,7 +257,6 @@ def init_cluster(
     with tempfile.TemporaryDirectory(prefix=_WORK, dir=data.parent) as work:
         # initdb works aside, so that an interrupted start does not leave half a cluster.
         folder = Path(work)
-        give(folder, owner)
         fresh = folder / "data"
         command: list[str | Path] = [bin_dir / "initdb", "--pgdata", fresh]
         command += ["--username", SUPERUSER, "--encoding=UTF8", "--locale=C"]
@@ -249,6 +272,8 @@ def init_cluster(
             secret.write_text(password + "\n", encoding="utf-8")
             give(secret, owner)
             command += ["--auth=scram-sha-256", "--pwfile", secret]
+        # Not before: in a folder of his that user could have put a link in the place of the file.
+        give(folder, owner)
         done = _run(command, owner)
         if done.returncode:
             raise Failure(f"initdb failed, nothing was kept:\n{done.stdout.strip()}")
@@ -332,9 +357,7 @@ def start_cluster(
     options = " ".join(f"-c {shlex.quote(f'{name}={value}')}" for name, value in chosen.items())
     if running_pid(data) is None:
         (data / "postmaster.pid").unlink(missing_ok=True)
-    if not log.exists():
-        log.touch(mode=0o600)
-        give(log, owner)
+    _make_log(log, owner)
     begins = log.stat().st_size
     command: list[str | Path] = [
         bin_dir / "pg_ctl",

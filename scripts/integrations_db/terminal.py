@@ -105,7 +105,8 @@ def echo_json(value: object) -> None:
     """Prints a value as JSON, on standard output."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     # Only strings can hold these, and there an escape means the same.
-    _write(_UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", text))
+    text = _UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    _write(text.replace("##[", "#\\u0023[") if on_github() else text)
 
 
 class Lines:

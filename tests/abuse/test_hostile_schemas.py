@@ -207,7 +207,8 @@ def test_a_check_ends(world: World, case: str) -> None:
         create = "select integrations.create_instance(%s, 'hostile', %s)"
         # Not by a column of instances: the row is not there when it is refused.
         refused = timed(lambda: world.svc.run(create, definition, document))
-    assert refused == "IN203"
+    # What is nested over 100 levels does not even come to its schema.
+    assert refused == ("22023" if "deep" in case else "IN203")
     # The backend is alive.
     assert world.svc.current_tenant() is None
 

@@ -4,7 +4,8 @@ He may choose any tenant, and holds no key but those that honest code opened in 
 got into. He wants the credentials of other tenants, or that others encrypt under a key of his, or
 to read without a trace. What holds: without the KEK nothing opens, and nothing is ever stored under
 a key that the honest service did not open itself; each read is told. What does not: he can lock
-tenants out, revoke and delete; docs/security.md says so.
+tenants out, revoke and delete, and plant a key that a KMS has wrapped for nobody in particular;
+docs/security.md says so.
 """
 
 from __future__ import annotations
@@ -90,6 +91,60 @@ def test_nobody_encrypts_under_a_key_of_his(world: World, thief: Client, kind: s
     world.admin.retire_key(evil)
     world.admin.destroy_key(evil, str(evil))
     assert world.instance(instance_id).credentials_key_id == mended
+
+
+class Kms:
+    """Wraps keys outside of the database, for the context that it is told, and for no other."""
+
+    def __init__(self) -> None:
+        self.name = f"kms {uuid4()}"
+        self.kept: dict[bytes, tuple[bytes, object]] = {}
+
+    def wrap(self, context: object) -> tuple[bytes, bytes]:
+        data_key, wrapped = secrets.token_bytes(32), secrets.token_bytes(48)
+        self.kept[wrapped] = data_key, context
+        return data_key, wrapped
+
+    def unwrap(self, wrapped: bytes, context: object) -> bytes:
+        data_key, of = self.kept[wrapped]
+        if of != context:
+            raise PermissionError("wrapped for another context")
+        return data_key
+
+
+@pytest.mark.parametrize("bound", [True, False])
+def test_he_plants_a_key_that_the_kms_has_wrapped_for_another_tenant(
+    world: World, thief: Client, bound: bool
+) -> None:
+    """He knows it from a transaction of that tenant. Where the KMS does not look, it opens."""
+    kms, tenants, svc = Kms(), (uuid4(), uuid4()), world.svc
+    context = dict.fromkeys(tenants) if not bound else dict(zip(tenants, tenants, strict=True))
+    for tenant_id in tenants:
+        with svc.within(tenant_id):
+            svc.add_tenant_key(kms.name, *kms.wrap(context[tenant_id]))
+    his, other = tenants
+    with thief.within(his):
+        [(_, _, _, wrapped)] = thief.wrapped_keys()
+        data_key = kms.kept[wrapped][0]  # as it was open there
+    with thief.within(other):
+        planted = thief.add_tenant_key(kms.name, data_key, wrapped)
+
+    def store() -> UUID:
+        with svc.within(other):
+            for key_id, _, _, key in svc.wrapped_keys():
+                svc.unlock_key(key_id, kms.unwrap(key, context[other]))
+            instance_id = svc.create_instance(world.definition, "crm")
+            svc.put_credentials(instance_id, '{"api_key": "k"}')
+        return instance_id
+
+    if bound:
+        with pytest.raises(PermissionError):
+            store()
+        return
+    instance_id = store()
+    with thief.within(other):
+        thief.unlock_key(planted, data_key)
+        assert thief.get_credentials(instance_id) == {"api_key": "k"}
 
 
 def test_he_takes_a_name_that_a_kek_was_to_have(world: World, thief: Client) -> None:

@@ -381,6 +381,42 @@ def test_what_differs_is_looked_up_in_git(deployed: tuple[Path, str], edit: str,
     assert ("only comments" in found["message"]) == ("only comments" in said)
 
 
+def test_git_runs_nothing_that_the_folder_configures(deployed: tuple[Path, str]) -> None:
+    """A folder that somebody sent may have a .git of his."""
+    folder, dsn = deployed
+    git(folder, "init", "-q")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "as deployed")
+    commit = git(folder, "cat-file", "commit", "HEAD")
+    signature = "gpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----"
+    head, _, message = commit.partition("\n\n")
+    (folder / "commit").write_text(f"{head}\n{signature}\n\n{message}\n")
+    signed = git(folder, "hash-object", "-t", "commit", "-w", "commit")
+    git(folder, "reset", "-q", "--soft", signed)
+    program = folder / "program"
+    program.write_text('#!/bin/sh\ntouch "$(dirname "$0")/called"\n')
+    program.chmod(0o755)
+    for name, value in {
+        "log.showSignature": "true",
+        "gpg.program": str(program),
+        "core.fsmonitor": str(program),
+        "diff.external": str(program),
+        "core.sshCommand": str(program),
+        "extensions.partialClone": "elsewhere",
+        "remote.elsewhere.url": f"ext::{program}",
+        "remote.elsewhere.promisor": "true",
+        "protocol.ext.allow": "always",
+    }.items():
+        git(folder, "config", name, value)
+    (folder / "deploy" / "a.sql").write_text("-- edited\n")
+    for missing in (False, True):
+        if missing:  # git would fetch it
+            blob = git(folder, "rev-parse", "HEAD:deploy/a.sql")
+            (folder / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+        assert "is not the one that was deployed" in run(folder, "check", dsn).stdout
+        assert not (folder / "called").exists(), missing
+
+
 @pytest.mark.static
 @given(st.lists(st.sampled_from(["select 1;", "'a -- b'", "/* c */", "-- d\n", " ", "\n", '"e"'])))
 def test_comments_and_blanks_are_no_code(pieces: list[str]) -> None:

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -29,6 +30,7 @@ CONF = """\
 	uri = db:pg:
 """
 SOURCE = "_INTEGRATIONS_DB_COMPLETE={}_source integrations-db"
+ODD = "e$(id>pwned)`id>pwned`f"
 # What is typed after the command, and the words that are there when the key was pressed.
 TYPED = {
     "dep": "<deploy>",
@@ -43,6 +45,8 @@ TYPED = {
     "deploy postgresql://me@db:5432/x --to b": "<deploy><postgresql://me@db:5432/x><--to><b/c>",
     "deploy 'host=h dbname=d' --to b": "<deploy><host=h dbname=d><--to><b/c>",
     "--chdir other deploy --to o": "<--chdir><other><deploy><--to><only-there>",
+    # No name is run, nor does a shell see more in it.
+    "--chdir other deploy --to e": f"<--chdir><other><deploy><--to><{ODD}>",
     "server stat": "<server><status>",
 }
 
@@ -55,7 +59,7 @@ def project(tmp_path: Path) -> Path:
     )
     (tmp_path / "sqitch.conf").write_text(CONF)
     (tmp_path / "other").mkdir()
-    write_project(tmp_path / "other", {"only-there": table("e")})
+    write_project(tmp_path / "other", {"only-there": table("e"), ODD: table("f")})
     return tmp_path
 
 
@@ -109,12 +113,13 @@ def terminal(request: pytest.FixtureRequest, project: Path) -> Iterator[Terminal
     os.close(its)
 
 
-def test_a_key_completes(terminal: Terminal) -> None:
+def test_a_key_completes(terminal: Terminal, project: Path) -> None:
     for typed, words in TYPED.items():
         # The line is not run but printed: Ctrl-A goes to its beginning, Ctrl-E to its end.
         keys = f"integrations-db {typed}\t\x01printf '<%s>' \x05 end\n"
         shown = terminal.type(keys, "<integrations-db>(.*)<end>")
         assert shown[1] == words, typed
+    assert not list(project.rglob("pwned"))
 
 
 def test_fish_completes(project: Path) -> None:
@@ -157,7 +162,7 @@ def test_what_is_offered(project: Path) -> None:
 def test_a_target_may_have_a_plan_of_its_own(project: Path) -> None:
     with (project / "sqitch.conf").open("a") as conf:
         conf.write('[target "elsewhere"]\n\turi = db:pg:\n\ttop_dir = other\n')
-    assert complete(project, "deploy elsewhere --to ") == ["only-there"]
+    assert complete(project, "deploy elsewhere --to ") == ["only-there", shlex.quote(ODD)]
     assert complete(project, "deploy elsewhere --to") == ["--to"]
 
 

@@ -428,3 +428,14 @@ def test_boxes_do_not_overlap(boxes: list[layout.Box], data: st.DataObject) -> N
             ]
             assert not behind
     assert placed == layout.place(dict(enumerate(boxes)), lines)
+
+
+def test_nothing_in_a_page_commands_a_terminal_or_turns_a_line() -> None:
+    """Whoever shows a page with ``cat``, or compares it, reads what is there."""
+    hostile = "a\x1b]0;title\x07\x9b31m\u202eb\u2066c"
+    table = made_table(hostile, hostile, comment=hostile)
+    page = pages.reference(made_model(table, functions=(made_function(hostile),)))
+    for text in (page, words.text(hostile), words.code(hostile), words.one_line(hostile)):
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
+    assert "\\u202eb\\u2066c" in page
+    assert "\\x1b]0;title" in page

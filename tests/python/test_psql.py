@@ -174,6 +174,22 @@ def test_an_error_is_located(
 
 
 @pytest.mark.database
+def test_the_value_of_a_variable_is_not_shown_with_an_error(
+    empty_database: str, tmp_path: Path
+) -> None:
+    """psql would show a part of the statement, as it was sent."""
+    source = "\\echo LINE 1: ^\n\\echo ^\ncreate role somebody password :'v' nonsense;\n"
+    written: list[str] = []
+    with pytest.raises(PsqlFailed) as raised:
+        play(tmp_path, empty_database, source, variables={"v": "S3NTINEL"}, output=written.append)
+    assert 'unrecognized role option "nonsense"' in raised.value.message
+    assert "S3NTINEL" not in str(raised.value) + "".join(written)
+    assert written[:2] == ["LINE 1: ^", "^"]  # what it prints itself
+    with pytest.raises(PsqlFailed, match="LINE 1: select nosuch"):
+        play(tmp_path, empty_database, "select nosuch;\n")
+
+
+@pytest.mark.database
 def test_warnings_are_no_errors(empty_database: str, tmp_path: Path) -> None:
     with pytest.raises(PsqlFailed) as raised:
         play(tmp_path, empty_database, "select 1 / 0;\nrollback;\n")

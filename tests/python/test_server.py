@@ -423,3 +423,27 @@ def test_no_server_yet(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "integrations-db deploy" in done.stderr
     assert not (tmp_path / "none").exists()
+
+
+def test_no_link_of_the_servers_user_gets_a_file_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root would make it, and give it to him: /etc/cron.d is a folder, too."""
+    elsewhere = tmp_path / "elsewhere"
+
+    def given(path: Path, owner: server.Owner | None) -> None:
+        if path.is_dir() and not (path / "password").exists():
+            (path / "password").symlink_to(elsewhere)  # as soon as the folder is his
+
+    monkeypatch.setattr(server, "give", given)
+    monkeypatch.setattr(server, "major_version", lambda *_: 18)
+    failed = subprocess.CompletedProcess[str]([], 1, "", "")
+    monkeypatch.setattr(server, "_run", lambda *_: failed)
+    with pytest.raises(Failure, match="initdb failed"):
+        server.init_cluster(tmp_path / "data", tmp_path, owner=None, password="secret")  # noqa: S106
+    assert not elsewhere.exists()
+
+    (tmp_path / "log").symlink_to(elsewhere)
+    with pytest.raises(Failure, match="is a link that leads nowhere"):
+        server.start_cluster(tmp_path / "data", tmp_path, log=tmp_path / "log", owner=None)
+    assert not elsewhere.exists()

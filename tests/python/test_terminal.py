@@ -77,6 +77,20 @@ def test_json_says_the_same_without_such_characters(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.static
+def test_json_commands_no_workflow(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The older form of a command is found anywhere in a line."""
+    value = {"name": "##[add-mask]a", "other": "###[error]"}
+    for inside in ("true", "false"):
+        monkeypatch.setenv("GITHUB_ACTIONS", inside)
+        echo_json(value)
+        told = capsys.readouterr().out
+        assert ("##[" in told) == (inside == "false")
+        assert json.loads(told) == value
+
+
+@pytest.mark.static
 def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
     lines = Lines()
     lines.started("deploy", 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 from click.shell_completion import (
     BashComplete,
@@ -45,6 +46,13 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
         words = split_arg_string(line)
         incomplete = "" if line[-1:].isspace() or len(words) < 2 else words.pop()
         return words[1:], incomplete
+
+    def format_completion(self, item: CompletionItem) -> str:
+        # bash puts it into the line as it is, and would run a $(command) in the name of a change;
+        # zsh and fish write quotes by themselves.
+        if item.type == "plain":
+            item = CompletionItem(shlex.quote(item.value), item.type, item.help)
+        return super().format_completion(item)
 
 
 class _Joined(ShellComplete):

@@ -450,7 +450,8 @@ def reference(model: Model) -> str:
             by_schema=_by_schema(model),
         )
     )
-    return _without_blank_lines(text)
+    # Bodies of functions, names and comments stand in it as they are, but for markup.
+    return _without_blank_lines(words.visible(text))
 
 
 def _without_blank_lines(text: str) -> str:

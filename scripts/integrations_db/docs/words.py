@@ -26,6 +26,7 @@ __all__ = [
     "signature",
     "slug",
     "text",
+    "visible",
 ]
 
 _SHORT = (
@@ -46,9 +47,18 @@ _LITERAL = re.compile(
 )
 
 
+# What commands a terminal that shows a page, or turns the direction of what comes after it.
+_COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """Returns a text with what nobody would see, but be misled by, as an escape: ``\\x1b``."""
+    return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def one_line(value: str | None) -> str:
     """Returns a text with every run of blanks and control characters as one blank."""
-    return re.sub(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", value or "").strip()
+    return visible(re.sub(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", value or "").strip())
 
 
 def short_type(name: str, ident: str = "") -> str:

@@ -1,6 +1,6 @@
 -- Tests functions/check_config.
 begin;
-select plan(18);
+select plan(21);
 
 select has_function('integrations_private', 'check_config', array['jsonb']);
 select is(
@@ -43,6 +43,26 @@ select throws_ok(
       ('{"a": [1' || pg_catalog.repeat(',1e131071', 7000) || ']}')::jsonb)
   $$,
   '22023', null, 'check_config refuses numbers of many digits');
+select lives_ok(
+  $$
+    select integrations_private.check_config(
+      pg_catalog.format('{"a": %s%s}', pg_catalog.repeat('[', 100), pg_catalog.repeat(']', 100))
+        ::jsonb)
+  $$,
+  'nested 100 levels deep');
+select throws_ok(
+  $$
+    select integrations_private.check_config(
+      pg_catalog.format('{"a": %s%s}', pg_catalog.repeat('[', 101), pg_catalog.repeat(']', 101))
+        ::jsonb)
+  $$,
+  '22023', null, 'check_config refuses one level more');
+select throws_ok(
+  $$
+    select integrations_private.check_config(
+      ('{"a": [1' || pg_catalog.repeat(',1', 100000) || ']}')::jsonb)
+  $$,
+  '22023', null, 'check_config refuses many values');
 select throws_ok(
   $$ select integrations_private.check_config(null) $$, '22023', null, 'check_config refuses null');
 select throws_ok(

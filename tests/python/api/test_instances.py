@@ -222,6 +222,21 @@ BAD_CREDENTIALS = {
 }
 
 
+def test_a_config_that_some_could_not_read_is_refused(world: World) -> None:
+    """One such row would break the list of all tenants for them."""
+    tenant_id = world.new_tenant()
+    for config, sqlstate in {
+        '{"n": 1e200000}': "22003",
+        '{"n": "\\u0000"}': "22P05",
+        f'{{"n": {"[" * 30_000}{"]" * 30_000}}}': "54001",
+        f'{{"n": {"[" * 2000}{"]" * 2000}}}': "22023",
+        f'{{"n": {"[" * 101}{"]" * 101}}}': "22023",
+    }.items():
+        with world.refused(sqlstate), world.svc.within(tenant_id):
+            instance_id = world.svc.create_instance(world.definition, "crm")
+            world.svc.value("select integrations.update_config(%s, %s)", instance_id, config)
+
+
 @pytest.mark.parametrize("case", BAD_CREDENTIALS)
 def test_bad_credentials_are_refused(world: World, case: str) -> None:
     credentials, sqlstate = BAD_CREDENTIALS[case]
