@@ -1023,8 +1023,7 @@ begin
   return query
     select i.tenant_id, i.id, i.credentials_expire_at
       from integrations.integration_instances as i
-     where v_rows < list_refresh_due.max_rows
-       and i.status = 'active'
+     where i.status = 'active'
        and i.credentials_expire_at <= v_due
        and (
          select l.credentials_version = i.credentials_version

@@ -10,10 +10,9 @@ rounds and of each round's ratios are printed. The disk and the log are part of 
 no encryption: no way of doing it can be faster. "cryptography + audit" adds the decryption of a
 tenant's key and of the credentials under it, their subkeys and their MAC, in bare SQL: no way with
 keys of the tenants in pgcrypto can be faster; "cryptography in the bare UPDATE" is the same for
-re-encryption. "pipelined" sends the same statements of a
-transaction, the naive way's as ours, without waiting for each answer. "ten a transaction" counts
-transactions that each read ten of a tenant's instances. In the end it says which of the package's
-goals the ratios reach.
+re-encryption. "pipelined" sends the same statements of a transaction, the naive way's as ours,
+without waiting for each answer. "ten a transaction" counts transactions that each read ten of a
+tenant's instances. In the end it says which of the package's goals the ratios reach.
 
 ``BENCH_SERVER=local`` takes the newest PostgreSQL that is installed on this machine instead of the
 embedded one. ``BENCH_ROUNDS`` (5), ``BENCH_SECONDS`` of one measurement (4), ``BENCH_CLIENTS`` (8)
