@@ -367,7 +367,8 @@ def _fold(*parts: str, indent: str = "", width: int = _WIDTH) -> str:
     return line if len(line) <= width else f"\n{indent}".join(parts)
 
 
-def _environment(folders: Sequence[Path]) -> SandboxedEnvironment:
+@cache  # what it has compiled stays with it
+def _environment(*folders: Path) -> SandboxedEnvironment:
     """Returns what renders templates of some folders; ``ours/`` before a name is this package's."""
     ours = FileSystemLoader(OURS)
     loaders: list[BaseLoader] = [FileSystemLoader(folder) for folder in folders]
@@ -415,7 +416,7 @@ class Templates:
     def __init__(self, folders: Sequence[Path]) -> None:
         """Takes folders, the strongest first; those that do not exist are passed over."""
         self.folders = [folder for folder in folders if folder.is_dir()]
-        self.environment = _environment(self.folders)
+        self.environment = _environment(*self.folders)
 
     def kinds(self) -> dict[str, Kind]:
         """Returns every kind that has a deploy template, by name, in the order of the alphabet.
@@ -463,8 +464,8 @@ class Templates:
 
     def _sources(self, name: str) -> list[str]:
         """Returns the templates of a kind that there are."""
-        found = [f"{script}/{name}.sql.j2" for script in SCRIPTS]
-        return [it for it in found if it in self.environment.list_templates()]
+        there = self.environment.list_templates()
+        return [it for script in SCRIPTS if (it := f"{script}/{name}.sql.j2") in there]
 
     def _undeclared(self, source: str) -> set[str]:
         """Returns the variables that a template names without setting them."""
