@@ -182,9 +182,11 @@ def _serve(control: socket.socket) -> None:
     tellers: dict[int, socket.socket] = {}
 
     def tell(*_: object) -> None:
-        while tellers and (ended := os.waitpid(-1, os.WNOHANG))[0]:
-            with tellers.pop(ended[0]) as teller, suppress(ConnectionError):  # nobody waits for it
-                teller.sendall(_NUMBER.pack(os.waitstatus_to_exitcode(ended[1])))
+        # The end of another may call this in the midst of itself, and leave nobody to wait for.
+        with suppress(ChildProcessError):
+            while tellers and (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                with tellers.pop(ended[0]) as teller, suppress(ConnectionError):  # nobody waits
+                    teller.sendall(_NUMBER.pack(os.waitstatus_to_exitcode(ended[1])))
 
     signal.signal(signal.SIGCHLD, tell)
     while True:
