@@ -35,6 +35,8 @@ class Inner:
 
     def run(self, *arguments: str) -> pytest.RunResult:
         """Runs pytest in the project."""
-        # Hypothesis takes a second to import, each time, and has nothing to do here.
-        plugins = ("-p", "no:hypothesispytest", "-p", "integrations_db.testing.entry")
+        # Hypothesis takes a second to import, each time, and has nothing to do here; what an object
+        # raises at its end is told by the pytest around this one, without a search for garbage.
+        off = ("-p", "no:hypothesispytest", "-p", "no:unraisableexception")
+        plugins = (*off, "-p", "integrations_db.testing.entry")
         return self.pytester.runpytest(*plugins, *arguments)

@@ -338,11 +338,11 @@ def test_an_endless_loop_fails_the_file(inner: Inner) -> None:
         for name, text in before.items()
     }
     inner.write(**loops, d_good=GOOD)
-    result = inner.run("-o", "pgtap_timeout=0.5")
+    result = inner.run("-o", "pgtap_timeout=0.3")
     result.assert_outcomes(passed=5, failed=6)
     result.stdout.fnmatch_lines(
         [
-            f"tests/pgtap/{name}_test.sql:5: not done after 0.5 s (pgtap_timeout): canceling *"
+            f"tests/pgtap/{name}_test.sql:5: not done after 0.3 s (pgtap_timeout): canceling *"
             for name in loops
         ]
     )

@@ -15,6 +15,7 @@ from small_project import Sql, recorded, rows, run, table, write_project
 
 from integrations_db.marker import table as marker_table
 from integrations_db.registry import creation
+from size import size
 
 pytestmark = pytest.mark.database
 
@@ -100,6 +101,9 @@ def caught(dsn: str) -> list[str]:
     return [row[0] for row in rows(dsn, "select by from evil.caught")]
 
 
+COMMANDS = ["status", "verify", "check", "drift", "docs", "deploy", "revert --all -y", "log"]
+
+
 @pytest.mark.parametrize("kind", REGISTRY)
 def test_nothing_in_a_registry_is_called(
     mallory: psycopg.Connection, empty_database: str, tmp_path: Path, kind: str
@@ -110,16 +114,9 @@ def test_nothing_in_a_registry_is_called(
     mallory.execute(REGISTRY[kind].encode())
     mallory.execute("delete from evil.caught")
     (tmp_path / "docs").mkdir()
-    for command in (
-        "status",
-        "verify",
-        "check",
-        "drift",
-        "docs",
-        "deploy",
-        "revert --all -y",
-        "log",
-    ):
+    # All of them look at a registry in the same place: a quick run has some with each kind.
+    first = list(REGISTRY).index(kind)
+    for command in COMMANDS[first % size(3, 1) :: size(3, 1)]:
         done = run(tmp_path, *command.split(), empty_database)
         said = done.stdout + done.stderr
         assert not caught(empty_database), command

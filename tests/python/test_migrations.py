@@ -130,7 +130,7 @@ def test_each_revert_restores_what_was_before_its_change(
 ) -> None:
     # A dump takes longer than reading the catalogue, and says the same in words of its own.
     one_of_each_kind = {change.partition("/")[0]: change for change in CHANGES}
-    dumped = CHANGES if size(0, 1) else one_of_each_kind.values()
+    dumped = CHANGES if size(0, 1) else [*one_of_each_kind.values()][::2]
     run = partial(run_script, conn)
     there = look(watching)
     for change in CHANGES:

@@ -444,7 +444,7 @@ def _is_there(log_source: str) -> bool:
 ENDS = [None, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 
 
-@pytest.mark.parametrize("end", ENDS[: size(3, 4)])
+@pytest.mark.parametrize("end", ENDS[: size(2, 4)])
 def test_a_throw_away_server_ends_with_its_session(
     inner: Inner, server: Server, end: signal.Signals | None
 ) -> None:

@@ -758,6 +758,11 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
+@cache  # of an intact copy it is always the same
+def _found_in(copy: Path, check: Check) -> frozenset[Finding]:
+    return frozenset(check(copy))
+
+
 @pytest.mark.parametrize(
     "broken", BREAKS, ids=lambda it: f"{it.check.__name__}-{Path(it.file).name}-{it.found[:20]}"
 )
@@ -765,7 +770,7 @@ def test_check_can_fail(copy: Path, broken: Break) -> None:
     """A check finds the mistake, names its file, and finds nothing there without it."""
     path = copy / broken.file
     intact = path.read_text()
-    before = set(broken.check(copy))
+    before = _found_in(copy, broken.check)
     assert broken.old in intact, f"{broken.file} no longer has the text that this test breaks"
     try:
         if broken.new is None:
@@ -783,7 +788,7 @@ def test_missing_test_is_found(copy: Path) -> None:
     """A change without its pgTAP file, and a pgTAP file without its change, are found."""
     path = copy / "tests/pgtap/functions/unlock_test.sql"
     intact = path.read_text()
-    before = set(triples(copy))
+    before = _found_in(copy, triples)
     path.unlink()
     stray = path.with_name("no_such_change_test.sql")
     stray.write_text(intact)

@@ -119,7 +119,7 @@ class Died(BaseException):
     """The end of a worker's process, which nothing in it catches."""
 
 
-MANY = size(100, 1000)
+MANY = size(60, 1000)
 
 
 def many_due(world: World) -> list[UUID]:

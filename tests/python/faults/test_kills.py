@@ -27,7 +27,7 @@ from .story import Story, Violated, hook_registry, tell, thirty, unhook_registry
 
 pytestmark = pytest.mark.database
 
-STORMS, KILLS = size(2, 4), size(10, 52)  # the kills in each storm
+STORMS, KILLS = size(1, 4), size(12, 52)  # the kills in each storm
 
 
 @pytest.fixture(scope="module")
