@@ -128,7 +128,8 @@ def up_down_and_up(conn: Connection, dsn: str, run: Run, changes: Sequence[str])
 def test_each_revert_restores_what_was_before_its_change(
     conn: Connection, watching: Connection, dsn: str
 ) -> None:
-    # A dump takes longer than reading the catalogue, and says the same in words of its own.
+    # A dump takes longer than reading the catalogue, and says the same in words of its own: a quick
+    # run has one for every other kind.
     one_of_each_kind = {change.partition("/")[0]: change for change in CHANGES}
     dumped = CHANGES if size(0, 1) else [*one_of_each_kind.values()][::2]
     run = partial(run_script, conn)
