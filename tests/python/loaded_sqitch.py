@@ -23,6 +23,8 @@ _SERVE = r"""
 use POSIX qw(setlocale); use JSON::PP;
 # Runs last, as it stands first: to take everything apart takes longer than most commands.
 my $forked; END { if ($forked) { my $code = $?; close STDOUT; close STDERR; POSIX::_exit($code) } }
+# Config::GitLike asks the program pwd, once for each file that it looks for.
+use Cwd; BEGIN { no warnings 'redefine'; *Cwd::cwd = \&Cwd::getcwd }
 use App::Sqitch;
 use App::Sqitch::Engine::pg; use App::Sqitch::Target; use App::Sqitch::Plan; use DBD::Pg;
 use App::Sqitch::Command::deploy; use App::Sqitch::Command::revert;

@@ -19,6 +19,8 @@ from small_project import environment
 
 _PROGRAM = r"""
 use v5.20; use warnings; use utf8; use JSON::PP;
+# Config::GitLike asks the program pwd, once for each file that it looks for.
+use Cwd; BEGIN { no warnings 'redefine'; *Cwd::cwd = \&Cwd::getcwd }
 use App::Sqitch; use App::Sqitch::Config; use App::Sqitch::Target; use App::Sqitch::Plan;
 use App::Sqitch::DateTime;
 my $json = JSON::PP->new->canonical->utf8->allow_nonref->convert_blessed;
