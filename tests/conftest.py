@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import signal
 import tempfile
-from pathlib import Path
 
 import pytest
 
 from inner import Inner
 from integrations_db.testing.servers import Server
+from place import MEMORY, has_room
 
 pytest_plugins = ["pytester", "api.fixtures"]
-
-
-_ROOM = 2 << 30  # bytes: some 0.3 GB for files at a time, the rest for the servers' data
-
-
-def in_memory(folder: Path = Path("/dev/shm")) -> bool:  # noqa: S108  # mkdtemp is used in it
-    """Tells whether the tests' files can be in this folder, and the programs that tests write."""
-    if not os.access(folder, os.W_OK) or shutil.disk_usage(folder).free < _ROOM:
-        return False
-    return not os.statvfs(folder).f_flag & getattr(os, "ST_NOEXEC", 0)
 
 
 def pytest_configure() -> None:
@@ -34,9 +23,9 @@ def pytest_configure() -> None:
 
     ``nohup`` and ``&`` have signals ignored, and programs inherit that, but not a function.
     """
-    if "TMPDIR" not in os.environ and in_memory():
-        os.environ["TMPDIR"] = "/dev/shm"  # noqa: S108
-        tempfile.tempdir = None  # what it was so far
+    if "TMPDIR" not in os.environ and has_room(MEMORY):
+        os.environ["TMPDIR"] = str(MEMORY)
+        tempfile.tempdir = None  # what was found before
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from inner import Inner
 from integrations_db import throwaway
 from integrations_db.testing import databases, servers
 from integrations_db.testing.servers import Server
+from place import has_room
 from size import size
 
 USES_SERVER = """
@@ -222,6 +224,35 @@ def test_a_login_inherits_what_its_role_may_do(
     finally:
         with psycopg.connect(empty_database, autocommit=True) as connection:
             connection.execute(f"drop owned by {role}; drop role {role}".encode())
+
+
+def test_a_login_that_owns_something_elsewhere_stays(
+    server: Server, empty_database: str, login: Callable[[str, str], str]
+) -> None:
+    conninfo = login("pg_monitor", empty_database)
+    name = str(conninfo_to_dict(conninfo)["user"])
+    with databases.clone(server.dsn, "template0") as elsewhere:
+        with psycopg.connect(elsewhere, autocommit=True) as connection:
+            connection.execute(f"create schema authorization {name}".encode())
+        with pytest.raises(psycopg.errors.DependentObjectsStillExist):
+            databases.drop_login(name, empty_database)
+        assert _value(server.dsn, "select count(*) from pg_roles where rolname = %s", name) == 1
+
+
+@pytest.mark.static
+def test_files_are_in_memory_only_where_that_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = SimpleNamespace(f_flag=0, free=3 << 30)
+    monkeypatch.setattr(os, "ST_NOEXEC", 8, raising=False)
+    monkeypatch.setattr(os, "statvfs", lambda _: at)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: at)
+    assert has_room(tmp_path)
+    assert not has_room(tmp_path / "missing")
+    at.f_flag = 8
+    assert not has_room(tmp_path)
+    at.f_flag, at.free = 0, 1 << 30
+    assert not has_room(tmp_path)
 
 
 def test_an_unknown_kind_of_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

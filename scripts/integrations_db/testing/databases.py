@@ -110,6 +110,10 @@ def _comments(connection: psycopg.Connection[Any]) -> dict[str, str | None]:
     return dict(rows.fetchall())
 
 
+def _maintenance(dsn: str) -> str:
+    return make_conninfo(dsn, dbname="postgres")
+
+
 def _connected(dsn: str) -> psycopg.Connection[Any]:
     """Gives the one connection of this process to a server; to make it takes as long as a clone."""
     with suppress(KeyError, psycopg.OperationalError):
@@ -185,17 +189,15 @@ def create_login(role: str, dsn: str, folder: Path) -> str:
         the conninfo of the new login, to the same database.
     """
     name, password = new_name("login"), secrets.token_urlsafe(24)
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        verifier = connection.pgconn.encrypt_password(
-            password.encode(), name.encode(), b"scram-sha-256"
-        )
-        login = sql.Identifier(name)
-        connection.execute(
-            sql.SQL("create role {} login password {}").format(login, verifier.decode())
-        )
-        # Before 16 a membership inherits as its member says; later it says so itself.
-        inherit = sql.SQL(" with inherit true" if connection.info.server_version >= 160000 else "")
-        connection.execute(sql.SQL("grant {} to {}{}").format(sql.Identifier(role), login, inherit))
+    connection = _connected(_maintenance(dsn))
+    verifier = connection.pgconn.encrypt_password(
+        password.encode(), name.encode(), b"scram-sha-256"
+    )
+    login = sql.Identifier(name)
+    connection.execute(sql.SQL("create role {} login password {}").format(login, verifier.decode()))
+    # Before 16 a membership inherits as its member says; later it says so itself.
+    inherit = sql.SQL(" with inherit true" if connection.info.server_version >= 160000 else "")
+    connection.execute(sql.SQL("grant {} to {}{}").format(sql.Identifier(role), login, inherit))
     return without_password(make_conninfo(dsn, user=name, password=password), folder)
 
 
@@ -211,17 +213,17 @@ def drop_login(name: str, dsn: str) -> None:
         psycopg.errors.DependentObjectsStillExist: it owns something in another database.
     """
     login = sql.Identifier(name)
-    for database, command in (
-        (dsn, sql.SQL("drop owned by {}")),
-        (make_conninfo(dsn, dbname="postgres"), sql.SQL("drop role {}")),
-    ):
-        try:
-            connection = psycopg.connect(database, autocommit=True)
-        except psycopg.OperationalError:
-            continue
-        with connection:
-            connection.execute(
-                "select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [name]
-            )
-            if connection.execute("select from pg_roles where rolname = %s", [name]).rowcount:
-                connection.execute(command.format(login))
+    drop = sql.SQL("drop role if exists {}").format(login)
+    try:
+        connection = _connected(_maintenance(dsn))
+    except psycopg.OperationalError:
+        return
+    connection.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [name]
+    )
+    try:
+        connection.execute(drop)
+    except psycopg.errors.DependentObjectsStillExist:
+        with suppress(psycopg.OperationalError), psycopg.connect(dsn, autocommit=True) as there:
+            there.execute(sql.SQL("drop owned by {}").format(login))
+        connection.execute(drop)
