@@ -11,12 +11,15 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import LiteralString
 
 import psycopg
 import pytest
+from api.client import Client
+from api.server_log import Log
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -75,6 +78,13 @@ def test_the_log_can_be_read(server: Server) -> None:
     while mark not in server.log() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert mark in server.log()
+
+
+def test_a_log_that_is_no_file_is_told_at_once(cluster: Server) -> None:
+    with psycopg.connect(cluster.dsn, autocommit=True) as connection:
+        log = Log(replace(cluster, log_source=""), Client(connection))
+        with pytest.raises(pytest.fail.Exception, match="logging_collector"):
+            log.text()
 
 
 def test_a_throw_away_server_trades_safety_for_speed(cluster: Server) -> None:

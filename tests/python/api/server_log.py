@@ -30,20 +30,21 @@ class Log:
         until = time.monotonic() + 60
         while mark not in (text := self._read()):
             if time.monotonic() > until:
-                pytest.fail(
-                    "the server's log cannot be read: let the tests start their own server, or set"
-                    " logging_collector = on on this one",
-                    pytrace=False,
-                )
+                pytest.fail("the server has not written to its log for a minute", pytrace=False)
             time.sleep(0.05)
         return text[self.start :]
 
     def _read(self) -> str:
-        text = self.server.log()
-        if text:
-            return text
-        query = "select coalesce(pg_read_file(pg_current_logfile()), '')"
-        return str(self.superuser.value(query))
+        if self.server.log_source:
+            return self.server.log()
+        text = self.superuser.value("select pg_read_file(pg_current_logfile())")
+        if text is None:  # nothing collects it
+            pytest.fail(
+                "the server's log cannot be read: let the tests start their own server, or set"
+                " logging_collector = on on this one",
+                pytrace=False,
+            )
+        return str(text)
 
     def from_here(self) -> Log:
         """Gives the log of what follows."""
