@@ -115,7 +115,7 @@ def job(image: tuple[Any, str], cluster: Server) -> Job:
     """Jobs on a server of their own."""
     passfile = conninfo_to_dict(cluster.dsn).get("passfile")
     password = Path(str(passfile)).read_text().strip().rpartition(":")[2] if passfile else ""
-    return Job(*image, cluster.log_source.removeprefix("docker:"), password)
+    return Job(*image, cluster.container, password)
 
 
 @pytest.mark.long

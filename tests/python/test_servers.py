@@ -37,7 +37,7 @@ import signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def test_server(server, empty_database):
-    print("log is", server.log_source)
+    print("server is", server.log_source, server.container)
     time.sleep({seconds})
 """
 NOBODY = Path("no Dockerfile")
@@ -448,7 +448,7 @@ from_env = lambda: client
     assert removed.exists()
 
 
-def _start(inner: Inner, kind: str, seconds: float) -> tuple[subprocess.Popen[str], str]:
+def _start(inner: Inner, kind: str, seconds: float) -> tuple[subprocess.Popen[str], list[str]]:
     """Starts a session with a throw-away server, and waits until its test runs."""
     inner.pytester.makepyfile(USES_SERVER.format(seconds=seconds))
     session = subprocess.Popen(  # noqa: S603
@@ -466,17 +466,18 @@ def _start(inner: Inner, kind: str, seconds: float) -> tuple[subprocess.Popen[st
     assert session.stdout is not None
     lines = []
     for line in session.stdout:
-        if "log is" in line:
-            return session, line.split("log is")[1].strip()
+        if "server is" in line:
+            return session, line.split("server is")[1].split()
         lines.append(line)
     pytest.fail("the session did not start:\n" + "".join(lines))
 
 
-def _is_there(log_source: str) -> bool:
+def _is_there(log_source: str, container: str = "") -> bool:
     """Says whether anything of a throw-away server is left."""
-    _, _, container = log_source.partition("docker:")
     if container:
-        return bool(servers._docker().containers.list(all=True, filters={"id": container}))
+        found = {"filters": {"name": container}, "ignore_removed": True}
+        if servers._docker().containers.list(all=True, **found):
+            return True
     folder = Path(log_source).parent
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)  # noqa: S607
     return folder.exists() or f"-D {folder}" in listed.stdout
@@ -492,25 +493,25 @@ def test_a_throw_away_server_ends_with_its_session(
     dockerfile = Path(__file__).parents[1] / "docker" / "Dockerfile"
     inner.pytester.makeini(f"[pytest]\npgtap_paths = .\npgtap_dockerfile = {dockerfile}\n")
     kind = "local" if server.name == "dsn" else server.name
-    session, log_source = _start(inner, kind, 60 if end else 0)
+    session, made = _start(inner, kind, 60 if end else 0)
     try:
         if end:
-            assert _is_there(log_source)
+            assert _is_there(*made)
             os.killpg(session.pid, end)
         session.communicate(timeout=60)
     finally:
         session.kill()
     deadline = time.monotonic() + 60
-    while _is_there(log_source) and time.monotonic() < deadline:
+    while _is_there(*made) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not _is_there(log_source)
+    assert not _is_there(*made)
 
 
 def test_an_image_is_taken_as_it_is(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     if server.name != "docker":
         pytest.skip("images are for SERVER=docker")
-    container = server.log_source.removeprefix("docker:")
-    monkeypatch.setenv("TEST_IMAGE", servers._docker().containers.get(container).image.id)
+    container = servers._docker().containers.get(server.container)
+    monkeypatch.setenv("TEST_IMAGE", container.image.id)
     monkeypatch.setenv("TEST_BASE_IMAGE", "no-such-image")
     said: list[str] = []
     with servers.running("docker", NOBODY, said.append) as other:

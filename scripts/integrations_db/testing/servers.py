@@ -35,6 +35,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import psycopg
@@ -87,7 +88,8 @@ class Server:
         version: its version number, such as 180001.
         release: its version as it is written, such as ``18.1``.
         pgtap: the version of pgTAP that it can create.
-        log_source: a file, or ``docker:`` and a container's id, or nothing.
+        log_source: the file of its log; nothing for a server that is not ours.
+        container: the name of its container, if it is in one.
     """
 
     name: str
@@ -96,14 +98,11 @@ class Server:
     release: str
     pgtap: str
     log_source: str = ""
+    container: str = ""
 
     def log(self) -> str:
         """Gives the text of the server's log; nothing for a server that is not ours."""
-        kind, _, container = self.log_source.partition("docker:")
-        if container:
-            text: bytes = _docker().containers.get(container).logs()
-            return text.decode(errors="replace")
-        return Path(kind).read_text(errors="replace") if kind else ""
+        return Path(self.log_source).read_text(errors="replace") if self.log_source else ""
 
     def __str__(self) -> str:
         """Names it for people, without its address."""
@@ -185,7 +184,7 @@ def without_password(conninfo: str, folder: Path) -> str:
     return make_conninfo("", **{**parts, "passfile": str(file)})
 
 
-def _describe(kind: str, dsn: str, log_source: str = "") -> Server:
+def _describe(kind: str, dsn: str, log_source: str = "", container: str = "") -> Server:
     """Connects and finds out what the server is."""
     try:
         with psycopg.connect(dsn, connect_timeout=10) as connection:
@@ -204,7 +203,7 @@ def _describe(kind: str, dsn: str, log_source: str = "") -> Server:
         raise Unobtainable(
             f"the server lacks pgTAP; install postgresql-{version // 10000}-pgtap where it runs"
         )
-    return Server(kind, dsn, version, release.split()[0], pgtap, log_source)
+    return Server(kind, dsn, version, release.split()[0], pgtap, log_source, container)
 
 
 def _together(*more: Mapping[str, str]) -> dict[str, str]:
@@ -562,6 +561,7 @@ def _container(
         container.ports = {"5432": (address, None)}  # type: ignore[dict-item]  # as docker has it
     with (
         private_folder() as folder,
+        ExitStack() as removed,
         until_the_end([sys.executable, "-P", "-c", _REMOVE, name]),
     ):
         try:
@@ -576,7 +576,23 @@ def _container(
             dbname="postgres",
         )
         dsn = without_password(dsn, folder)
-        yield _describe("docker", dsn, f"docker:{container.get_wrapped_container().id}")
+        log = folder / "log"
+        follower = Thread(
+            target=_follow, args=(container.get_wrapped_container(), log), daemon=True
+        )
+        follower.start()
+        removed.callback(follower.join, 10)  # seconds
+        yield _describe("docker", dsn, str(log), name)
+
+
+def _follow(container: Any, file: Path) -> None:
+    """Writes a container's log to a file until it is removed.
+
+    Asked for a log, the engine reads and sends all of it; this way it sends each line once.
+    """
+    with file.open("wb", buffering=0) as log:
+        for piece in container.logs(stream=True, follow=True):
+            log.write(piece)
 
 
 def _image(client: Any, dockerfile: Path, say: Callable[[str], None]) -> str:

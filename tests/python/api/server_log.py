@@ -17,7 +17,7 @@ __all__ = ["Log"]
 
 @dataclass(frozen=True)
 class Log:
-    """What was written to the log since ``start``, a number of characters."""
+    """What was written to the log since ``start``, a number of bytes."""
 
     server: Server
     superuser: Client
@@ -25,27 +25,33 @@ class Log:
 
     def text(self) -> str:
         """Gives the text, up to a mark that is written now: absence then means absence."""
+        return self._marked().decode(errors="replace")
+
+    def from_here(self) -> Log:
+        """Gives the log of what follows."""
+        return Log(self.server, self.superuser, self.start + len(self._marked()))
+
+    def _marked(self) -> bytes:
         mark = f"mark {uuid4()}"
         self.superuser.run(f"do $$ begin raise log '{mark}'; end $$")
         until = time.monotonic() + 60
-        while mark not in (text := self._read()):
+        while mark.encode() not in (written := self._read()):
             if time.monotonic() > until:
                 pytest.fail("the server has not written to its log for a minute", pytrace=False)
             time.sleep(0.05)
-        return text[self.start :]
+        return written
 
-    def _read(self) -> str:
+    def _read(self) -> bytes:
         if self.server.log_source:
-            return self.server.log()
-        text = self.superuser.value("select pg_read_file(pg_current_logfile())")
-        if text is None:  # nothing collects it
+            with open(self.server.log_source, "rb") as file:
+                file.seek(self.start)
+                return file.read()
+        query = "select pg_read_binary_file(pg_current_logfile(), %s, 1 << 30)"
+        written = self.superuser.value(query, self.start)
+        if written is None:  # nothing collects it
             pytest.fail(
                 "the server's log cannot be read: let the tests start their own server, or set"
                 " logging_collector = on on this one",
                 pytrace=False,
             )
-        return str(text)
-
-    def from_here(self) -> Log:
-        """Gives the log of what follows."""
-        return Log(self.server, self.superuser, self.start + len(self.text()))
+        return bytes(written)
