@@ -504,7 +504,7 @@ def _unpack(home: Path) -> None:
         try:
             done = subprocess.run(  # noqa: S603
                 [str(program), "start", "--data-dir", str(stop)],
-                env={**os.environ, "HOME": work},
+                env={**os.environ, "HOME": work, "TMPDIR": work},  # it leaves files there
                 capture_output=True,
                 text=True,
                 umask=0o022,

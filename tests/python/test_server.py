@@ -33,8 +33,11 @@ def folder() -> Iterator[Path]:
     state = made / ("a folder with a long name " * 5).strip()  # longer than a socket's path may be
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INTEGRATIONS_DB_STATE", str(state))
+        (made / "tmp").mkdir()
         try:
-            server.start()
+            with pytest.MonkeyPatch.context() as start:
+                start.setenv("TMPDIR", str(made / "tmp"))
+                server.start()
             yield state
         finally:
             server.stop()
@@ -63,6 +66,10 @@ def test_durable_and_private(folder: Path) -> None:
     assert password not in (folder / "server.log").read_text()
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(f"{server.uri()}&password=postgres")
+
+
+def test_its_start_leaves_no_files_elsewhere(folder: Path) -> None:
+    assert list((folder.parent / "tmp").iterdir()) == []
 
 
 def test_runs_as_no_root(folder: Path) -> None:

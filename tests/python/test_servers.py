@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -85,6 +86,25 @@ def test_a_log_that_is_no_file_is_told_at_once(cluster: Server) -> None:
         log = Log(replace(cluster, log_source=""), Client(connection))
         with pytest.raises(pytest.fail.Exception, match="logging_collector"):
             log.text()
+
+
+def test_a_log_that_the_server_collects_is_read_by_sql(server: Server) -> None:
+    kind = server.name if server.name in ("local", "embedded") else "local"
+    with ExitStack() as stack:
+        try:
+            other = stack.enter_context(
+                servers.running(kind, NOBODY, print, settings={"logging_collector": "on"})
+            )
+        except servers.Unobtainable as error:
+            pytest.skip(str(error))
+        connection = stack.enter_context(psycopg.connect(other.dsn, autocommit=True))
+        log = Log(replace(other, log_source=""), Client(connection))
+        connection.execute("do $$ begin raise log 'what was before'; end $$")
+        here = log.from_here()
+        connection.execute("do $$ begin raise log 'näher'; end $$")
+        assert "näher" in here.text()
+        assert "before" not in here.text()
+        assert "before" in log.text()
 
 
 def test_a_throw_away_server_trades_safety_for_speed(cluster: Server) -> None:
@@ -505,6 +525,21 @@ def test_a_throw_away_server_ends_with_its_session(
     while _is_there(*made) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not _is_there(*made)
+
+
+@pytest.mark.static
+@pytest.mark.parametrize("end", ["", "by the engine", "by the connection"])
+def test_what_an_engine_has_of_a_log_is_kept(tmp_path: Path, end: str) -> None:
+    errors = {"by the engine": servers._docker_error(), "by the connection": ConnectionError}
+
+    def logs(**_: object) -> Iterator[bytes]:
+        yield b"one\n"
+        yield b"two\n"
+        if end:
+            raise errors[end]
+
+    servers._follow(SimpleNamespace(logs=logs), tmp_path / "log")
+    assert (tmp_path / "log").read_text() == "one\ntwo\n"
 
 
 def test_an_image_is_taken_as_it_is(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

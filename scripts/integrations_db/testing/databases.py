@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from .servers import without_password
 
@@ -31,7 +31,7 @@ watchers: list[Callable[[str], None]] = []
 """Each is called with the conninfo of a clone that is about to be dropped."""
 
 _TEMPLATE = "test_template_"
-_kept: dict[str, psycopg.Connection[Any]] = {}
+_kept: dict[frozenset[tuple[str, Any]], psycopg.Connection[Any]] = {}
 
 
 def new_name(kind: str) -> str:
@@ -115,11 +115,15 @@ def _maintenance(dsn: str) -> str:
 
 
 def _connected(dsn: str) -> psycopg.Connection[Any]:
-    """Gives the one connection of this process to a server; to make it takes as long as a clone."""
+    """Gives the one connection of this process to a server; to make it takes as long as a clone.
+
+    The first one was made to the database that is named here.
+    """
+    server = frozenset({**conninfo_to_dict(dsn), "dbname": ""}.items())
     with suppress(KeyError, psycopg.OperationalError):
-        _kept[dsn].execute("")  # nobody ended it
-        return _kept[dsn]
-    connection = _kept[dsn] = psycopg.connect(dsn, autocommit=True)
+        _kept[server].execute("")  # nobody ended it
+        return _kept[server]
+    connection = _kept[server] = psycopg.connect(dsn, autocommit=True)
     atexit.register(connection.close)
     return connection
 
@@ -224,6 +228,11 @@ def drop_login(name: str, dsn: str) -> None:
     try:
         connection.execute(drop)
     except psycopg.errors.DependentObjectsStillExist:
-        with suppress(psycopg.OperationalError), psycopg.connect(dsn, autocommit=True) as there:
-            there.execute(sql.SQL("drop owned by {}").format(login))
+        try:
+            there = psycopg.connect(dsn, autocommit=True)
+        except psycopg.OperationalError:
+            pass
+        else:
+            with there:
+                there.execute(sql.SQL("drop owned by {}").format(login))
         connection.execute(drop)

@@ -577,6 +577,7 @@ def _container(
         )
         dsn = without_password(dsn, folder)
         log = folder / "log"
+        log.touch()
         follower = Thread(
             target=_follow, args=(container.get_wrapped_container(), log), daemon=True
         )
@@ -586,11 +587,11 @@ def _container(
 
 
 def _follow(container: Any, file: Path) -> None:
-    """Writes a container's log to a file until it is removed.
+    """Writes a container's log to a file until it is removed, or the engine has no more of it.
 
     Asked for a log, the engine reads and sends all of it; this way it sends each line once.
     """
-    with file.open("wb", buffering=0) as log:
+    with suppress(_docker_error(), OSError), file.open("wb", buffering=0) as log:
         for piece in container.logs(stream=True, follow=True):
             log.write(piece)
 
