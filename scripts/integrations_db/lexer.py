@@ -126,14 +126,17 @@ _KINDS = {
 }
 _OPENERS = frozenset(("estring", "string", "quoted", "dollar", "block"))
 _BLANK = frozenset(("space", "comment"))
-_IN_STRING = re.compile(r"(?:[^']++|'')*+")
-_IN_QUOTED = re.compile(r'(?:[^"]++|"")*+')
+# These always match, so that nothing is tried twice. Not possessive: Python 3.11.2, which Debian 12
+# has, takes such quantifiers in a group wrong.
+_IN_STRING = re.compile(r"(?:[^']+|'')*")
+_IN_QUOTED = re.compile(r'(?:[^"]+|"")*')
 # An E'' string goes on after blanks that hold a newline. psql cuts its input into lines at \n, so
-# in a script only \r is one; in a variable's value both are.
+# in a script only \r is one; in a variable's value both are. What is between the parts of a string
+# can be read in one way only, or a search in vain would take forever.
 _IN_ESCAPES = {
     newline: re.compile(
-        rf"""(?:[^'\\]++|\\.|''|'(?:[ \t\f]|--[^\n\r]*)*+[{newline}]
-            (?:[ \t\f{newline}]++|--[^\n\r]*[{newline}])*+')*+\\?""",
+        rf"""(?:[^'\\]+|\\.|''|'(?:[ \t\f]|--[^\n\r]*(?=[\n\r]|\Z))*[{newline}]
+            (?:[ \t\f{newline}]|--[^\n\r]*[{newline}])*')*\\?""",
         re.VERBOSE | re.DOTALL,
     )
     for newline in (r"\r", r"\n\r")
