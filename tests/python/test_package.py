@@ -34,6 +34,9 @@ from size import size
 
 ROOT = Path(__file__).parents[2]
 NAME = f"integrations_db-{__version__}"
+# What is in the tree of an unpacked source distribution, or comes there by working in it.
+NOT_OURS = {"PKG-INFO", ".venv", "build", "dist", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+NOT_OURS |= {".hypothesis", ".coverage"}
 
 
 def _extract(archive: tarfile.TarFile, folder: Path) -> None:
@@ -42,11 +45,6 @@ def _extract(archive: tarfile.TarFile, folder: Path) -> None:
         archive.extractall(folder, filter="data")
     else:
         archive.extractall(folder)  # noqa: S202  # it is our own
-
-
-# What is in the tree of an unpacked source distribution, or comes there by working in it.
-NOT_OURS = {"PKG-INFO", ".venv", "build", "dist", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
-NOT_OURS |= {".hypothesis", ".coverage"}
 
 
 @dataclass(frozen=True, slots=True)

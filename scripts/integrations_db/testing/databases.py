@@ -117,7 +117,7 @@ def _maintenance(dsn: str) -> str:
 def _connected(dsn: str) -> psycopg.Connection[Any]:
     """Gives the one connection of this process to a server; to make it takes as long as a clone.
 
-    The first one was made to the database that is named here.
+    It is to the database that was named first.
     """
     server = frozenset({**conninfo_to_dict(dsn), "dbname": ""}.items())
     with suppress(KeyError, psycopg.OperationalError):
@@ -231,7 +231,7 @@ def drop_login(name: str, dsn: str) -> None:
         try:
             there = psycopg.connect(dsn, autocommit=True)
         except psycopg.OperationalError:
-            pass
+            pass  # the database is gone, with what the login owned there
         else:
             with there:
                 there.execute(sql.SQL("drop owned by {}").format(login))
