@@ -11,7 +11,7 @@ import pytest
 
 from inner import Inner
 from integrations_db.testing.servers import Server
-from place import MEMORY, has_room
+from place import place
 
 pytest_plugins = ["pytester", "api.fixtures"]
 
@@ -23,8 +23,8 @@ def pytest_configure() -> None:
 
     ``nohup`` and ``&`` have signals ignored, and programs inherit that, but not a function.
     """
-    if "TMPDIR" not in os.environ and has_room(MEMORY):
-        os.environ["TMPDIR"] = str(MEMORY)
+    if "TMPDIR" not in os.environ and (folder := place()):
+        os.environ["TMPDIR"] = str(folder)
         tempfile.tempdir = None  # what was found before
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:

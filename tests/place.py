@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
-__all__ = ["MEMORY", "has_room"]
+from integrations_db.throwaway import home
 
-MEMORY = Path("/dev/shm")  # noqa: S108  # what is made there is made by mkdtemp
+__all__ = ["place"]
 
 _ROOM = 2 << 30  # bytes: the files of all workers take some 0.3 GB, their server's data the rest
 
 
-def has_room(folder: Path) -> bool:
-    """Tells whether a folder has room for the tests' files, and runs the programs among them."""
-    if not os.access(folder, os.W_OK) or shutil.disk_usage(folder).free < _ROOM:
-        return False
-    # Docker's own /dev/shm runs no programs.
-    return not os.statvfs(folder).f_flag & getattr(os, "ST_NOEXEC", 0)
+def place() -> Path | None:
+    """Gives a folder for files that runs the programs among them: Docker's /dev/shm does not."""
+    folder = home(_ROOM)
+    return None if os.statvfs(folder).f_flag & getattr(os, "ST_NOEXEC", 0) else folder

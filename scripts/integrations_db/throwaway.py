@@ -42,10 +42,14 @@ finally:
 """
 
 
-def home() -> Path:
-    """Gives a folder for servers: in memory where that has room; short, for sockets' sake."""
+def home(room: int = _ROOM) -> Path:
+    """Gives a folder for servers: in memory where that has room; short, for sockets' sake.
+
+    Args:
+        room: bytes that must be free there.
+    """
     memory = Path("/dev/shm")  # noqa: S108  # the folder in it is made by mkdtemp
-    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM:
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > room:
         return memory
     return Path("/tmp")  # noqa: S108  # as above; $TMPDIR is too long on macOS
 

@@ -28,7 +28,7 @@ from inner import Inner
 from integrations_db import throwaway
 from integrations_db.testing import databases, servers
 from integrations_db.testing.servers import Server
-from place import has_room
+from place import place
 from size import size
 
 USES_SERVER = """
@@ -270,19 +270,23 @@ def test_a_login_that_owns_something_elsewhere_stays(
 
 
 @pytest.mark.static
-def test_files_are_in_memory_only_where_that_serves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_are_in_memory_only_where_that_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, disk = Path("/dev/shm"), Path("/tmp")  # noqa: S108
     at = SimpleNamespace(f_flag=0, free=3 << 30)
+    writable = {memory}
     monkeypatch.setattr(os, "ST_NOEXEC", 8, raising=False)
+    monkeypatch.setattr(os, "access", lambda folder, _: folder in writable)
     monkeypatch.setattr(os, "statvfs", lambda _: at)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: at)
-    assert has_room(tmp_path)
-    assert not has_room(tmp_path / "missing")
+    assert place() == memory
     at.f_flag = 8
-    assert not has_room(tmp_path)
-    at.f_flag, at.free = 0, 1 << 30
-    assert not has_room(tmp_path)
+    assert place() is None
+    at.f_flag, at.free = 0, 2 << 30
+    assert place() == disk
+    assert throwaway.home() == memory
+    at.free = 3 << 30
+    writable.clear()
+    assert place() == disk
 
 
 def test_an_unknown_kind_of_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
